@@ -1,0 +1,326 @@
+//! The scheduler driven in virtual time, as dispatchers would drive it, held against the fluid ideal.
+
+use apportion_scheduler::{
+    Controls, Decision, GuestId, LpId, Nanos, PolicyKind, Scheduler, VpId, VpState, Weight,
+};
+use proptest::prelude::*;
+
+const SLICE: Nanos = Nanos::from_millis(1);
+/// The longest overshoot past a slice's end that the driver makes.
+const OVERSHOOT: Nanos = Nanos::from_micros(50);
+
+/// Burning VPs on some LPs, each LP with a share of its time taken by a neighbour.
+struct Machine {
+    scheduler: Scheduler,
+    /// When each LP next decides, and what ends then.
+    lps: Vec<(Nanos, Option<Dispatch>)>,
+    /// Percent of each dispatch's wall time that its LP loses.
+    loss: Vec<u64>,
+    received: Vec<u64>,
+    max_lag: u64,
+    most_behind: i64,
+    trace: Vec<(Nanos, u32, u32)>,
+    noise: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Dispatch {
+    vp: VpId,
+    ran: Nanos,
+    wall: Nanos,
+}
+
+impl Machine {
+    fn new(policy: PolicyKind, loss: &[u64], guests: &[(u32, u32)]) -> Machine {
+        let mut scheduler = Scheduler::new(loss.len() as u32, SLICE, policy);
+        let mut all = Vec::new();
+        for (guest, &(vps, weight)) in guests.iter().enumerate() {
+            let controls = Controls::with_weight(Weight::new(i64::from(weight)).unwrap());
+            for _ in 0..vps {
+                all.push(scheduler.add(GuestId(guest as u32), controls).unwrap());
+            }
+        }
+        scheduler.resume(Nanos::ZERO, all.iter().copied());
+        Machine {
+            scheduler,
+            lps: vec![(Nanos::ZERO, None); loss.len()],
+            loss: loss.to_vec(),
+            received: vec![0; all.len()],
+            max_lag: 0,
+            most_behind: 0,
+            trace: Vec::new(),
+            noise: 0x9E37_79B9_7F4A_7C15,
+        }
+    }
+
+    /// 0 to `below` − 1, the same sequence in every run.
+    fn random(&mut self, below: u64) -> u64 {
+        self.noise ^= self.noise << 13;
+        self.noise ^= self.noise >> 7;
+        self.noise ^= self.noise << 17;
+        self.noise % below
+    }
+
+    fn run_until(&mut self, end: Nanos) {
+        loop {
+            let lp = (0..self.lps.len())
+                .min_by_key(|&lp| self.lps[lp].0)
+                .unwrap();
+            let now = self.lps[lp].0;
+            if now >= end {
+                return;
+            }
+            self.step(LpId(lp as u32), now);
+        }
+    }
+
+    fn step(&mut self, lp: LpId, now: Nanos) {
+        if let Some(dispatch) = self.lps[lp.index()].1.take() {
+            self.scheduler.charge(now, lp, dispatch.ran);
+            self.scheduler.lost(now, lp, dispatch.wall - dispatch.ran);
+            self.received[dispatch.vp.index()] += dispatch.ran.0;
+            self.see_lag(now, dispatch.vp);
+        }
+        match self.scheduler.pick(now, lp) {
+            Decision::Run { vp, until, .. } => {
+                self.see_lag(now, vp);
+                self.trace.push((now, lp.0, vp.0));
+                let wall = until.since(now) + Nanos(self.random(OVERSHOOT.0));
+                let ran = Nanos(wall.0 - wall.0 * self.loss[lp.index()] / 100);
+                self.lps[lp.index()] = (now + wall, Some(Dispatch { vp, ran, wall }));
+            }
+            Decision::Idle => self.lps[lp.index()].0 = now + SLICE,
+        }
+    }
+
+    fn see_lag(&mut self, now: Nanos, vp: VpId) {
+        let lag = self.scheduler.lag(now, vp).unwrap_or(0);
+        self.most_behind = self.most_behind.max(lag);
+        self.max_lag = self.max_lag.max(lag.unsigned_abs());
+    }
+
+    fn lags(&self, now: Nanos) -> i64 {
+        (0..self.received.len() as u32)
+            .map(|vp| self.scheduler.lag(now, VpId(vp)).unwrap())
+            .sum()
+    }
+
+    fn shares(&self) -> Vec<f64> {
+        let total: u64 = self.received.iter().sum();
+        self.received
+            .iter()
+            .map(|&part| 100.0 * part as f64 / total as f64)
+            .collect()
+    }
+}
+
+/// LPs, guests as (VPs, weight), expected % of each VP.
+type Case = (usize, &'static [(u32, u32)], &'static [f64]);
+
+#[test]
+fn known_answers_hold_within_the_lag_limit() {
+    let cases: &[Case] = &[
+        (1, &[(1, 100), (1, 200), (1, 700)], &[10.0, 20.0, 70.0]),
+        (1, &[(1, 100), (1, 150), (1, 250)], &[20.0, 30.0, 50.0]),
+        (
+            2,
+            &[(2, 200), (2, 200), (2, 50), (2, 50)],
+            &[20.0, 20.0, 20.0, 20.0, 5.0, 5.0, 5.0, 5.0],
+        ),
+        (2, &[(5, 100)], &[20.0; 5]),
+        (2, &[(3, 100)], &[100.0 / 3.0; 3]),
+        (2, &[(1, 10), (2, 1)], &[50.0, 25.0, 25.0]),
+    ];
+    let time = Nanos::from_millis(20_000);
+    for (lps, guests, expected) in cases {
+        let mut machine = Machine::new(PolicyKind::Fair, &vec![0; *lps], guests);
+        machine.run_until(time);
+        // Two lag limits of each VP (begin and end), in percent of all LPs' time.
+        let limit = (SLICE + OVERSHOOT).0 as f64 * if *lps == 1 { 1.0 } else { 2.0 };
+        let bound = 100.0 * 2.0 * limit / (time.0 as f64 * *lps as f64);
+        for (share, expected) in machine.shares().iter().zip(*expected) {
+            assert!(
+                (share - expected).abs() <= bound,
+                "{guests:?}: {:?}",
+                machine.shares()
+            );
+        }
+    }
+}
+
+#[test]
+fn round_robin_gives_each_vp_the_same() {
+    let mut machine = Machine::new(PolicyKind::RoundRobin, &[0], &[(1, 1000), (1, 1), (2, 100)]);
+    machine.run_until(Nanos::from_millis(10_000));
+    for share in machine.shares() {
+        assert!((share - 25.0).abs() < 0.05, "{:?}", machine.shares());
+    }
+}
+
+#[test]
+fn lag_does_not_drift_when_one_lp_loses_time() {
+    let mut machine = Machine::new(PolicyKind::Fair, &[15, 0], &[(4, 200), (4, 50)]);
+    let mut worst = Vec::new();
+    for second in 1..=60 {
+        machine.max_lag = 0;
+        machine.run_until(Nanos::from_millis(second * 1_000));
+        worst.push(machine.max_lag);
+    }
+    let (first, last) = (worst[..10].iter().max(), worst[50..].iter().max());
+    assert!(
+        last <= first.map(|lag| lag + SLICE.0 / 2).as_ref(),
+        "{worst:?}"
+    );
+    let mut last = vec![None; machine.received.len()];
+    let moved = machine.trace.iter().filter(|&&(_, lp, vp)| {
+        last[vp as usize]
+            .replace(lp)
+            .is_some_and(|before| before != lp)
+    });
+    let per_second_per_lp = moved.count() as f64 / 60.0 / 2.0;
+    assert!(per_second_per_lp < 150.0, "{per_second_per_lp} migrations");
+}
+
+#[test]
+fn a_vp_due_a_whole_lp_does_not_drift_on_an_lp_that_loses_time() {
+    // Due all of an LP, at home on the one that a neighbour takes 15 % of.
+    let mut machine = Machine::new(PolicyKind::Fair, &[15, 0], &[(1, 1000), (3, 100)]);
+    machine.run_until(Nanos::from_millis(20_000));
+    // A slice kept, one in progress, and a slice's growth while it is.
+    assert!(machine.max_lag <= 3 * SLICE.0, "{} ns", machine.max_lag);
+    let shares = machine.shares();
+    assert!((shares[1] - shares[2]).abs() < 0.05 && (shares[2] - shares[3]).abs() < 0.05);
+}
+
+#[test]
+fn without_loss_events_lag_would_drift() {
+    // The same machine, the loss kept from the scheduler: what the loss term is for.
+    let mut machine = Machine::new(PolicyKind::Fair, &[15, 0], &[(4, 200), (4, 50)]);
+    let mut silent = |end| loop {
+        let lp = (0..2).min_by_key(|&lp| machine.lps[lp].0).unwrap();
+        let now = machine.lps[lp].0;
+        if now >= end {
+            return machine.lags(now);
+        }
+        if let Some(dispatch) = &mut machine.lps[lp].1 {
+            dispatch.wall = dispatch.ran;
+        }
+        machine.step(LpId(lp as u32), now);
+    };
+    let early = silent(Nanos::from_millis(1_000));
+    let late = silent(Nanos::from_millis(10_000));
+    assert!(late > early + 100 * SLICE.0 as i64, "{early} then {late}");
+}
+
+#[test]
+fn a_guest_that_leaves_gives_its_part_to_the_others() {
+    let mut machine = Machine::new(PolicyKind::Fair, &[0, 0], &[(2, 100), (2, 100), (2, 300)]);
+    let gone_at = Nanos::from_millis(1_000);
+    machine.run_until(gone_at);
+    let busy = machine.scheduler.suspend_guest(gone_at, GuestId(2));
+    assert!(busy.len() <= 2);
+    machine.run_until(gone_at + Nanos::from_millis(5));
+    for vp in [VpId(4), VpId(5)] {
+        assert_eq!(machine.scheduler.vps().get(vp).state, VpState::Suspended);
+    }
+    machine.received.fill(0);
+    machine.run_until(Nanos::from_millis(11_000));
+    let shares = machine.shares();
+    for vp in 0..4 {
+        assert!((shares[vp] - 25.0).abs() < 0.1, "{shares:?}");
+    }
+    assert_eq!(shares[4..], [0.0, 0.0]);
+}
+
+#[test]
+fn controls_that_nothing_honours_yet_are_refused() {
+    use apportion_scheduler::{AddError, Cap, Reserve};
+    let mut scheduler = Scheduler::new(1, SLICE, PolicyKind::Fair);
+    let reserve = Controls {
+        reserve: Reserve::from_percent(10.0).unwrap(),
+        ..Controls::default()
+    };
+    let cap = Controls {
+        cap: Cap::from_percent(50.0).unwrap(),
+        ..Controls::default()
+    };
+    assert_eq!(
+        scheduler.add(GuestId(0), reserve),
+        Err(AddError::NotEnforced)
+    );
+    assert_eq!(scheduler.add(GuestId(0), cap), Err(AddError::NotEnforced));
+    assert!(scheduler.vps().is_empty());
+}
+
+fn machines() -> impl Strategy<Value = (Vec<u64>, Vec<(u32, u32)>)> {
+    (
+        prop::collection::vec(0u64..30, 1..5),
+        prop::collection::vec((1u32..4, 1u32..=10_000), 1..8),
+    )
+}
+
+proptest! {
+    #[test]
+    fn lag_sums_to_zero_while_no_lp_idles((loss, guests) in machines()) {
+        let vps: u32 = guests.iter().map(|guest| guest.0).sum();
+        prop_assume!(vps as usize >= loss.len());
+        let mut machine = Machine::new(PolicyKind::Fair, &loss, &guests);
+        machine.run_until(Nanos::from_millis(200));
+        // While dispatches are in progress each LP's unfinished loss is still
+        // promised: at a moment when none is, only rounding is left.
+        let now = machine.lps.iter().map(|lp| lp.0).max().unwrap();
+        for lp in 0..machine.lps.len() {
+            let Some(dispatch) = machine.lps[lp].1.take() else { continue };
+            let ended = machine.lps[lp].0;
+            machine.scheduler.charge(now, LpId(lp as u32), dispatch.ran);
+            let lost = dispatch.wall - dispatch.ran + now.since(ended);
+            machine.scheduler.lost(now, LpId(lp as u32), lost);
+        }
+        prop_assert!(machine.lags(now).abs() <= i64::from(vps), "{}", machine.lags(now));
+    }
+
+    #[test]
+    fn one_lp_keeps_lag_below_a_slice(guests in prop::collection::vec((1u32..4, 1u32..=10_000), 1..8)) {
+        let mut machine = Machine::new(PolicyKind::Fair, &[0], &guests);
+        machine.run_until(Nanos::from_millis(2_000));
+        // −q < lag < q (Stoica & Abdel-Wahab 1995), widened by the overshoot
+        // j of a slice in progress and by that of the slice before it.
+        let limit = SLICE + OVERSHOOT + OVERSHOOT;
+        prop_assert!(machine.max_lag <= limit.0, "{} ns", machine.max_lag);
+    }
+
+    #[test]
+    fn several_lps_leave_no_vp_two_slices_behind(
+        lps in 2usize..9,
+        guests in prop::collection::vec((1u32..4, 1u32..=10_000), 1..12),
+    ) {
+        let mut machine = Machine::new(PolicyKind::Fair, &vec![0; lps], &guests);
+        machine.run_until(Nanos::from_millis(1_000));
+        // b = 2(q + j): measured, not proven. On two LPs it holds in both
+        // directions. On more, a VP can get further ahead, for want of another
+        // one to run, where there are hardly more VPs than LPs.
+        let limit = 2 * (SLICE + OVERSHOOT).0 as i64;
+        prop_assert!(machine.most_behind <= limit, "{} ns behind", machine.most_behind);
+        if lps == 2 {
+            prop_assert!(machine.max_lag as i64 <= limit, "{} ns", machine.max_lag);
+        }
+    }
+
+    #[test]
+    fn no_lp_idles_while_a_vp_is_ready((loss, guests) in machines()) {
+        let mut machine = Machine::new(PolicyKind::Fair, &loss, &guests);
+        machine.run_until(Nanos::from_millis(20));
+        let idle = machine.lps.iter().filter(|lp| lp.1.is_none()).count();
+        prop_assert!(idle == 0 || machine.scheduler.vps().ready().count() == 0);
+    }
+
+    #[test]
+    fn equal_calls_give_equal_decisions((loss, guests) in machines()) {
+        let run = || {
+            let mut machine = Machine::new(PolicyKind::Fair, &loss, &guests);
+            machine.run_until(Nanos::from_millis(50));
+            machine.trace
+        };
+        prop_assert_eq!(run(), run());
+    }
+}
