@@ -1,0 +1,214 @@
+//! The one interface between whoever wants guests run and whatever runs them.
+
+use crate::dispatch_log::LogEntry;
+use crate::guest::Payload;
+use apportion_scheduler::{AddError, Controls, GuestId, Nanos, PolicyKind, VpId};
+use std::error::Error as StdError;
+use std::io;
+use thiserror::Error;
+
+/// One run: which guests, on how many LPs, under which policy, for how long.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// How many LPs.
+    pub lps: u32,
+    /// The longest dispatch.
+    pub slice: Nanos,
+    /// Who decides.
+    pub policy: PolicyKind,
+    /// In the order of their [`GuestId`]s.
+    pub guests: Vec<GuestSpec>,
+    /// Run before measuring begins.
+    pub warm_up: Nanos,
+    /// Measured.
+    pub duration: Nanos,
+}
+
+impl RunSpec {
+    /// The VPs of `guest`, as the scheduler numbers them.
+    pub fn vps_of(&self, guest: GuestId) -> impl Iterator<Item = VpId> + use<> {
+        let before: u32 = self.guests[..guest.index()].iter().map(|g| g.vps).sum();
+        (before..before + self.guests[guest.index()].vps).map(VpId)
+    }
+
+    /// The guest of every VP and the VP's index within it, in the order of [`VpId`].
+    pub fn owners(&self) -> Vec<(GuestId, u32)> {
+        let guests = self.guests.iter().enumerate();
+        guests
+            .flat_map(|(guest, spec)| (0..spec.vps).map(move |vp| (GuestId(guest as u32), vp)))
+            .collect()
+    }
+}
+
+/// One guest of a run.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// For messages.
+    pub name: String,
+    /// How many VPs, at least one. [`apportion_scheduler::VpId`]s count through all guests in order.
+    pub vps: u32,
+    /// What each of them was promised.
+    pub controls: Controls,
+    /// What they do.
+    pub payload: Payload,
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// It is interrupted: guests are stopped, and what was measured stands.
+    Stop,
+}
+
+/// Receives a run's log while it runs.
+pub trait Observer {
+    /// One entry. Those of one LP and those of one VP come in order of time.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the run is stopped then.
+    fn entry(&mut self, entry: &LogEntry) -> Result<(), Box<dyn StdError + Send + Sync>>;
+
+    /// About every 50 ms: it is `now`, and the run ends at `until`.
+    ///
+    /// # Errors
+    /// Whatever kept the entries from being recorded; the run is stopped then.
+    fn tick(&mut self, now: Nanos, until: Nanos) -> Result<Flow, Box<dyn StdError + Send + Sync>>;
+}
+
+/// How a run went. Times are on the engine's clock.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// When the guests became runnable.
+    pub start: Nanos,
+    /// When measuring began.
+    pub measured_from: Nanos,
+    /// When it ended: as planned, or at the interruption.
+    pub measured_until: Nanos,
+    /// When the guests were stopped.
+    pub stopped: Nanos,
+    /// Whether the observer stopped it.
+    pub interrupted: bool,
+    /// The host CPU behind each LP.
+    pub lp_cpus: Vec<u32>,
+    /// Guests that crashed.
+    pub crashes: Vec<Crash>,
+    /// Time that the outer host took from the LPs while measuring, where the kernel tells.
+    pub steal: Option<Nanos>,
+    /// Involuntary context switches of the dispatchers.
+    pub involuntary_switches: u64,
+}
+
+/// A guest's end.
+#[derive(Clone, Debug)]
+pub struct Crash {
+    /// Whose.
+    pub guest: GuestId,
+    /// On which of its VPs.
+    pub vp: u32,
+    /// When.
+    pub at: Nanos,
+    /// What KVM said, and the VP's registers.
+    pub report: String,
+}
+
+/// Why a run could not be done.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// There is no KVM to run on.
+    #[error("KVM is not available: {reason}; {remedy}")]
+    Unavailable {
+        /// What failed.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// More LPs than the host has.
+    #[error(
+        "{wanted} LPs were asked for, this host has {available}: use --lps {available} or fewer"
+    )]
+    TooFewLps {
+        /// Asked for.
+        wanted: u32,
+        /// There are.
+        available: u32,
+    },
+    /// The scheduler refused a guest.
+    #[error("guest {guest} was refused: {source}")]
+    Refused {
+        /// Its name.
+        guest: String,
+        /// Why.
+        source: AddError,
+    },
+    /// A guest could not be built.
+    #[error("guest {guest}: cannot {step}: {source}")]
+    Guest {
+        /// Its name.
+        guest: String,
+        /// What was being done.
+        step: &'static str,
+        /// The library's or the system's answer.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A dispatcher could not be set up.
+    #[error("LP {lp}: cannot {step}: {source}")]
+    Lp {
+        /// Which.
+        lp: u32,
+        /// What was being done.
+        step: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// More guests and VPs than the process may have open files.
+    #[error(
+        "{needed} file descriptors are needed (one per guest and per VP), the limit is {limit}: \
+         raise it with `ulimit -n {needed}` or use fewer guests"
+    )]
+    TooFewFiles {
+        /// Needed.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// KVM refused to run a VP.
+    #[error("LP {lp}: KVM_RUN failed: {source}")]
+    Run {
+        /// Where.
+        lp: u32,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The recording could not keep up, so that it is incomplete.
+    #[error(
+        "{0} dispatches were lost because recording them fell behind: use a longer --slice or leave the host more idle"
+    )]
+    Dropped(u64),
+    /// The observer refused an entry.
+    #[error("cannot record the run: {0}")]
+    Observer(Box<dyn StdError + Send + Sync>),
+}
+
+/// Runs guests.
+pub trait Engine {
+    /// `kvm` or `simulator`: stamped on everything that it produces.
+    fn name(&self) -> &'static str;
+
+    /// Whether this host can run `spec`, before anything is created.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    fn check(&self, spec: &RunSpec) -> Result<(), EngineError>;
+
+    /// Runs `spec` to its end, handing everything that happens to `observer`.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; guests are stopped in every case.
+    fn run(
+        &mut self,
+        spec: &RunSpec,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, EngineError>;
+}

@@ -1,0 +1,85 @@
+//! What the host is and what it took from us: CPUs, steal, KVM's flavour.
+
+use apportion_scheduler::Nanos;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::path::Path;
+
+/// The host CPUs that this process may run on, in order.
+pub fn cpus() -> Vec<u32> {
+    let Ok(set) = sched_getaffinity(None) else {
+        return Vec::new();
+    };
+    (0..CpuSet::MAX_CPU)
+        .filter(|&cpu| set.is_set(cpu))
+        .map(|cpu| cpu as u32)
+        .collect()
+}
+
+/// Pins the calling thread to one CPU.
+pub(crate) fn pin_to(cpu: u32) -> std::io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu as usize);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Time that the outer host has taken from these CPUs since boot (steal in
+/// /proc/stat, in ticks of 10 ms); `None` where the kernel does not tell.
+pub fn steal(cpus: &[u32]) -> Option<Nanos> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let mut ticks = 0;
+    for line in stat.lines() {
+        let mut fields = line.split_ascii_whitespace();
+        let Some(cpu) = fields.next().and_then(|name| name.strip_prefix("cpu")) else {
+            continue;
+        };
+        if cpu.parse().is_ok_and(|cpu| cpus.contains(&cpu)) {
+            ticks += fields.nth(7)?.parse::<u64>().ok()?;
+        }
+    }
+    Some(Nanos::from_millis(ticks * 10))
+}
+
+/// Involuntary context switches of the calling thread since it began.
+pub(crate) fn involuntary_switches() -> u64 {
+    let Ok(status) = fs::read_to_string("/proc/thread-self/status") else {
+        return 0;
+    };
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// Raises the limit of open files as far as this process may; `None` where there is none.
+pub(crate) fn raise_file_limit() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
+/// Whether a VP may change its LP at no cost: before Linux 6.13 each change
+/// waits for an RCU grace period, up to hundreds of milliseconds.
+pub fn vps_move_freely() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 13)
+}
+
+/// Which back end KVM has here: `vmx`, `svm`, `pvm` or `unknown`.
+pub fn kvm_flavour() -> &'static str {
+    [("kvm_pvm", "pvm"), ("kvm_intel", "vmx"), ("kvm_amd", "svm")]
+        .into_iter()
+        .find(|(module, _)| Path::new("/sys/module").join(module).exists())
+        .map_or("unknown", |(_, flavour)| flavour)
+}

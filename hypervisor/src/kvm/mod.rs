@@ -1,0 +1,300 @@
+//! The real engine: guests on KVM, one pinned dispatcher thread per LP.
+
+mod dispatcher;
+mod handshake;
+mod kick;
+mod vcpu;
+
+/// What [`handshake`] is built on; its model check puts loom's in this place.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+}
+
+use crate::clock::Clock;
+use crate::dispatch_log::{self, LogEntry, LogReader};
+use crate::engine::{Engine, EngineError, Flow, Observer, RunOutcome, RunSpec};
+use crate::guest::GuestMemory;
+use crate::host;
+use apportion_scheduler::{GuestId, LpId, Nanos, Scheduler};
+use dispatcher::{Dispatcher, Shared};
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::{Cap, Kvm, VmFd};
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use vcpu::Vcpu;
+
+/// How often the rings are drained.
+const DRAIN_EVERY: Nanos = Nanos::from_millis(50);
+
+/// Descriptors that a process has besides one per guest and per VP: files, pipes, /dev/kvm.
+const OTHER_FILES: u64 = 32;
+
+/// Guests on KVM.
+#[derive(Debug)]
+pub struct KvmEngine {
+    kvm: Kvm,
+    cpuid: CpuId,
+    clock: Clock,
+}
+
+impl KvmEngine {
+    /// Opens /dev/kvm; the engine's clock starts now.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] with the remedy.
+    pub fn new() -> Result<KvmEngine, EngineError> {
+        let kvm = Kvm::new().map_err(|error| unavailable(error.errno()))?;
+        let unusable = |reason: String| EngineError::Unavailable {
+            reason,
+            remedy: "a kernel of version 4.13 or later is needed".to_owned(),
+        };
+        for cap in [Cap::ImmediateExit, Cap::UserMemory] {
+            if !kvm.check_extension(cap) {
+                return Err(unusable(format!("the kernel's KVM lacks {cap:?}")));
+            }
+        }
+        let cpuid = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(|error| unusable(format!("KVM does not tell its CPUID: {error}")))?;
+        kick::install_handler()
+            .map_err(|error| unusable(format!("no signal handler can be installed: {error}")))?;
+        Ok(KvmEngine {
+            kvm,
+            cpuid,
+            clock: Clock::start(),
+        })
+    }
+
+    /// VMs, VPs and the scheduler for `spec`, nothing running yet.
+    fn build(&self, spec: &RunSpec) -> Result<(Vec<VmFd>, Shared), EngineError> {
+        let mut scheduler = Scheduler::new(spec.lps, spec.slice, spec.policy);
+        let (mut vms, mut vcpus, mut owners) = (Vec::new(), Vec::<Vcpu>::new(), Vec::new());
+        for (index, guest) in spec.guests.iter().enumerate() {
+            let failed = |(step, source)| EngineError::Guest {
+                guest: guest.name.clone(),
+                step,
+                source,
+            };
+            let id = GuestId(index as u32);
+            for _ in 0..guest.vps {
+                scheduler
+                    .add(id, guest.controls)
+                    .map_err(|source| EngineError::Refused {
+                        guest: guest.name.clone(),
+                        source,
+                    })?;
+                owners.push(id);
+            }
+            let memory = GuestMemory::new(guest.payload, guest.vps)
+                .map_err(|error| failed(("prepare its memory", error.into())))?;
+            let (vm, vps) =
+                vcpu::build(&self.kvm, &self.cpuid, memory, guest.vps).map_err(failed)?;
+            vms.push(vm);
+            vcpus.extend(vps);
+        }
+        let shared = Shared::new(self.clock, scheduler, spec.lps as usize, vcpus, owners);
+        Ok((vms, shared))
+    }
+}
+
+impl Engine for KvmEngine {
+    fn name(&self) -> &'static str {
+        "kvm"
+    }
+
+    fn check(&self, spec: &RunSpec) -> Result<(), EngineError> {
+        let available = host::cpus().len() as u32;
+        if spec.lps > available {
+            return Err(EngineError::TooFewLps {
+                wanted: spec.lps,
+                available,
+            });
+        }
+        let vps: u64 = spec.guests.iter().map(|guest| u64::from(guest.vps)).sum();
+        let needed = spec.guests.len() as u64 + vps + OTHER_FILES;
+        match host::raise_file_limit() {
+            Some(limit) if limit < needed => Err(EngineError::TooFewFiles { needed, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(
+        &mut self,
+        spec: &RunSpec,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, EngineError> {
+        self.check(spec)?;
+        let lp_cpus: Vec<u32> = host::cpus().into_iter().take(spec.lps as usize).collect();
+        let (_vms, shared) = self.build(spec)?;
+        let (writers, mut logs): (Vec<_>, Vec<_>) =
+            lp_cpus.iter().map(|_| dispatch_log::ring()).unzip();
+
+        thread::scope(|scope| {
+            // Whatever happens in here, an error or a panic: no dispatcher outlives it.
+            let stop = StopOnDrop(&shared);
+            let (answer, answers) = mpsc::channel();
+            let mut dispatchers = Vec::new();
+            for (lp, (&cpu, log)) in lp_cpus.iter().zip(writers).enumerate() {
+                let dispatcher = Dispatcher {
+                    shared: &shared,
+                    lp: LpId(lp as u32),
+                    cpu,
+                    log,
+                };
+                let answer = answer.clone();
+                let spawned = thread::Builder::new()
+                    .name(format!("lp{lp}"))
+                    .spawn_scoped(scope, move || dispatcher.run(answer));
+                dispatchers.push(spawned.map_err(|e| lp_error(lp, "start its dispatcher", e))?);
+            }
+            drop(answer);
+            for (lp, set_up) in answers {
+                set_up.map_err(|(step, source)| lp_error(lp.index(), step, source))?;
+            }
+
+            let start = shared.start_guests();
+            let observed = observe(spec, &shared, start, &lp_cpus, &mut logs, observer)?;
+            drop(stop);
+            let stopped = shared.clock.now();
+            let mut involuntary_switches = 0;
+            for (lp, dispatcher) in dispatchers.into_iter().enumerate() {
+                involuntary_switches += dispatcher.join().map_err(|_| {
+                    lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
+                })?;
+            }
+            drain(&mut logs, Nanos(u64::MAX), observer)?;
+            if let Some((lp, source)) = shared.take_failure() {
+                return Err(EngineError::Run { lp: lp.0, source });
+            }
+            Ok(RunOutcome {
+                start,
+                measured_from: observed.measured_from,
+                measured_until: observed.measured_until,
+                stopped,
+                interrupted: observed.interrupted,
+                lp_cpus: lp_cpus.clone(),
+                crashes: shared.take_crashes(),
+                steal: observed.steal,
+                involuntary_switches,
+            })
+        })
+    }
+}
+
+/// Ends the run when it goes out of scope.
+struct StopOnDrop<'a>(&'a Shared);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn lp_error(lp: usize, step: &'static str, source: io::Error) -> EngineError {
+    EngineError::Lp {
+        lp: lp as u32,
+        step,
+        source,
+    }
+}
+
+/// What the root saw while the guests ran.
+struct Observed {
+    measured_from: Nanos,
+    measured_until: Nanos,
+    interrupted: bool,
+    steal: Option<Nanos>,
+}
+
+/// The root's part of a run: drains the rings until the time is over or the observer has enough.
+fn observe(
+    spec: &RunSpec,
+    shared: &Shared,
+    start: Nanos,
+    lp_cpus: &[u32],
+    logs: &mut [LogReader],
+    observer: &mut dyn Observer,
+) -> Result<Observed, EngineError> {
+    for guest in 0..spec.guests.len() as u32 {
+        let entry = LogEntry::GuestStarted {
+            guest: GuestId(guest),
+            at: start,
+        };
+        observer.entry(&entry).map_err(EngineError::Observer)?;
+    }
+    let measured_from = start + spec.warm_up;
+    let until = measured_from + spec.duration;
+    let mut steal_before = None;
+    let mut now = shared.clock.now();
+    let mut interrupted = false;
+    while now < until && !interrupted && !shared.stopping() {
+        let milestone = if now < measured_from {
+            measured_from
+        } else {
+            until
+        };
+        let nap = milestone.since(now).min(DRAIN_EVERY);
+        thread::sleep(Duration::from_nanos(nap.0));
+        now = shared.clock.now();
+        if steal_before.is_none() && now >= measured_from {
+            steal_before = Some(host::steal(lp_cpus));
+        }
+        drain(logs, now, observer)?;
+        interrupted = observer.tick(now, until).map_err(EngineError::Observer)? == Flow::Stop;
+        now = shared.clock.now();
+    }
+    let steal_after = host::steal(lp_cpus);
+    Ok(Observed {
+        measured_from,
+        // An interruption during the warm-up leaves a measurement of length zero.
+        measured_until: now.min(until).max(measured_from),
+        interrupted: interrupted && now < until,
+        steal: steal_before
+            .flatten()
+            .zip(steal_after)
+            .map(|(before, after)| after.since(before)),
+    })
+}
+
+/// Hands over what had happened by `cut`, on all LPs in order of time.
+///
+/// A dispatch is in its ring before another LP can pick the same VP. So a VP's
+/// dispatches come in order even where one of them reaches its ring after
+/// `cut`: the later ones lie beyond `cut` then, and wait with it.
+fn drain(
+    logs: &mut [LogReader],
+    cut: Nanos,
+    observer: &mut dyn Observer,
+) -> Result<(), EngineError> {
+    let mut entries = Vec::new();
+    for log in logs.iter_mut() {
+        log.drain_until(cut, &mut entries);
+    }
+    entries.sort_by_key(LogEntry::at);
+    for entry in &entries {
+        observer.entry(entry).map_err(EngineError::Observer)?;
+    }
+    match logs.iter().map(LogReader::dropped).sum() {
+        0 => Ok(()),
+        dropped => Err(EngineError::Dropped(dropped)),
+    }
+}
+
+fn unavailable(errno: i32) -> EngineError {
+    let reason = format!("/dev/kvm: {}", io::Error::from_raw_os_error(errno));
+    let remedy = match errno {
+        libc::ENOENT => {
+            "enable virtualisation in the firmware (in a VM: nested virtualisation) and load the kvm module"
+        }
+        libc::EACCES | libc::EPERM => {
+            "join the group that owns it (usually `sudo usermod -aG kvm $USER`, then log in again)"
+        }
+        _ => "see `dmesg | grep -i kvm`",
+    };
+    EngineError::Unavailable {
+        reason,
+        remedy: remedy.to_owned(),
+    }
+}

@@ -1,0 +1,189 @@
+//! The kick protocol under loom: every interleaving of dispatcher, timer, callers and signal delivery.
+//!
+//! The very file that the engine uses is compiled here against loom's atomics.
+//! What the kernel does is modelled: a signal runs the handler between two
+//! steps of the dispatcher's thread, or interrupts its KVM_RUN; KVM_RUN looks
+//! at `immediate_exit` when it is entered. The lock below is that thread: who
+//! holds it, the dispatcher or the handler, runs on it. (A signal between the
+//! two stores of publishing or of retracting finds the null pointer and does
+//! nothing, so these count as one step.) A kick that gets lost leaves the
+//! dispatcher in KVM_RUN for ever: loom reports the deadlock.
+
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+}
+#[path = "../src/kvm/handshake.rs"]
+mod handshake;
+
+use handshake::Handshake;
+use loom::model::Builder;
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use std::sync::Arc;
+use sync::{AtomicU8, Ordering::SeqCst};
+
+/// When the first and the second dispatch are to end, in ns.
+const FIRST: u64 = 10_000;
+const SECOND: u64 = 20_000;
+/// For a dispatch that only a call can end.
+const NEVER: u64 = u64::MAX;
+
+/// What the kernel knows of the dispatcher's thread.
+#[derive(Default)]
+struct Thread {
+    now: u64,
+    in_kvm_run: bool,
+    interrupted: bool,
+}
+
+struct Machine {
+    thread: Mutex<Thread>,
+    interrupt: Condvar,
+    handshake: Handshake,
+    immediate_exit: AtomicU8,
+    /// What the handler does to `immediate_exit`; a broken handler leaves it alone.
+    handler_marks: bool,
+}
+
+impl Machine {
+    fn new(handler_marks: bool) -> Arc<Machine> {
+        Arc::new(Machine {
+            thread: Mutex::new(Thread::default()),
+            interrupt: Condvar::new(),
+            handshake: Handshake::new(),
+            immediate_exit: AtomicU8::new(0),
+            handler_marks,
+        })
+    }
+
+    /// A signal reaches the dispatcher's thread, at `now` or later.
+    fn signal(&self, now: u64) {
+        let mut thread = self.thread.lock().unwrap();
+        thread.now = thread.now.max(now);
+        if thread.in_kvm_run {
+            thread.interrupted = true;
+            self.interrupt.notify_one();
+        }
+        self.handshake.on_signal(thread.now, |_| {
+            if self.handler_marks {
+                self.immediate_exit.store(1, SeqCst);
+            }
+        });
+    }
+
+    fn call(&self) {
+        self.handshake.request();
+        self.signal(0);
+    }
+
+    /// KVM_RUN: back at once or with the next signal.
+    fn kvm_run(&self) {
+        let mut thread = self.thread.lock().unwrap();
+        if self.immediate_exit.load(SeqCst) != 0 {
+            return;
+        }
+        thread.in_kvm_run = true;
+        while !thread.interrupted {
+            thread = self.interrupt.wait(thread).unwrap();
+        }
+        thread.in_kvm_run = false;
+        thread.interrupted = false;
+    }
+
+    fn due(&self) -> bool {
+        let thread = self.thread.lock().unwrap();
+        self.handshake.due(thread.now)
+    }
+
+    fn publish(&self, deadline: u64) {
+        let _thread = self.thread.lock().unwrap();
+        let immediate_exit = (&raw const self.immediate_exit).cast_mut();
+        self.handshake.publish(immediate_exit, deadline);
+    }
+
+    fn retract(&self) {
+        let _thread = self.thread.lock().unwrap();
+        self.handshake.retract();
+        self.immediate_exit.store(0, SeqCst);
+    }
+}
+
+/// One dispatch, as the engine does it; whether a request ended up being taken.
+fn dispatch(machine: &Arc<Machine>, deadline: u64) -> bool {
+    machine.publish(deadline); // K1
+    if deadline != NEVER {
+        let machine = machine.clone();
+        thread::spawn(move || machine.signal(deadline)); // K2: the timer, from now on
+    }
+    // K3 to K6
+    while !machine.due() {
+        machine.kvm_run();
+    }
+    machine.retract(); // K7
+    machine.handshake.take_request() // K8
+}
+
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    // Every schedule with up to three forced switches: enough for each pair of
+    // timing points to be torn apart, and minutes less than all of them.
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+#[test]
+fn a_call_at_any_moment_ends_the_dispatch() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        assert!(dispatch(&machine, NEVER));
+    });
+}
+
+#[test]
+fn the_timer_ends_the_dispatch_however_soon_it_fires() {
+    explore(|| {
+        let machine = Machine::new(true);
+        assert!(!dispatch(&machine, FIRST));
+        assert_eq!(machine.immediate_exit.load(SeqCst), 0);
+    });
+}
+
+#[test]
+fn a_late_signal_of_one_dispatch_does_not_cut_the_next_one_short() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        dispatch(&machine, FIRST);
+        let called = dispatch(&machine, SECOND);
+        let now = machine.thread.lock().unwrap().now;
+        assert!(called || now >= SECOND, "left at {now}, for no reason");
+    });
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn looking_for_a_request_before_publishing_would_lose_kicks() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        if !machine.due() {
+            machine.publish(NEVER);
+            machine.kvm_run();
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_handler_that_leaves_immediate_exit_alone_would_lose_kicks() {
+    explore(|| {
+        let machine = Machine::new(false);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        dispatch(&machine, NEVER);
+    });
+}
