@@ -1,0 +1,127 @@
+//! The shares that guests should see, computed apart from the scheduler: bisection over floats.
+//!
+//! The scheduler solves the same problem in integers by sorting breakpoints.
+//! Nothing here calls it, so that one checks the other.
+
+use apportion_scheduler::Controls;
+
+use crate::Guest;
+
+/// What one VP that wants to run may claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Claim {
+    /// Relative claim under contention, above zero.
+    pub weight: f64,
+    /// Guaranteed part of one LP, 0 to 1.
+    pub reserve: f64,
+    /// The most it can use of one LP, 0 to 1: the lesser of its cap and its demand.
+    pub upper: f64,
+}
+
+/// What a reserve means while the LPs are contended.
+///
+/// Microsoft's texts disagree, so both readings are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReserveModel {
+    /// The reserves first, then what remains by weight (WMI's `Msvm_ProcessorSettingData`).
+    #[default]
+    Additive,
+    /// By weight, but never below the reserve (Armstrong).
+    Floor,
+}
+
+impl Claim {
+    /// The claim of a VP that never sleeps.
+    pub fn burning(controls: &Controls) -> Claim {
+        Claim {
+            weight: f64::from(controls.weight.get()),
+            reserve: controls.reserve.percent() / 100.0,
+            upper: controls.cap.percent() / 100.0,
+        }
+    }
+
+    /// No VP runs on two LPs at once, nor below nothing.
+    fn bounded(self) -> Claim {
+        let upper = self.upper.clamp(0.0, 1.0);
+        Claim {
+            upper,
+            // A reserve beyond the demand is not taken up.
+            reserve: self.reserve.min(upper).max(0.0),
+            ..self
+        }
+    }
+
+    /// What it receives where one unit of weight is worth `level`.
+    fn at(&self, level: f64, model: ReserveModel) -> f64 {
+        let by_weight = level * self.weight;
+        match model {
+            ReserveModel::Additive => self.upper.min(self.reserve + by_weight),
+            ReserveModel::Floor => self.upper.min(by_weight).max(self.reserve),
+        }
+    }
+}
+
+/// The part of one LP, 0 to 1, that each claim should receive on `lps` LPs, one or more.
+///
+/// One `level` λ serves all claims so that the parts add up to the lesser of
+/// `lps` and what the claims can use together. With weight w, reserve r and
+/// upper bound u a claim receives min(u, r + λ·w) if reserves are additive and
+/// max(r, min(u, λ·w)) if they are a floor.
+///
+/// Reserves that exceed the LPs together are scaled down to fit, as the
+/// scheduler does when an LP is forced off line.
+pub fn expected(lps: u32, claims: &[Claim], model: ReserveModel) -> Vec<f64> {
+    let claims: Vec<Claim> = claims.iter().map(|claim| claim.bounded()).collect();
+    let capacity = f64::from(lps);
+
+    let reserved: f64 = claims.iter().map(|claim| claim.reserve).sum();
+    if reserved > capacity {
+        let scale = capacity / reserved;
+        return claims.iter().map(|claim| claim.reserve * scale).collect();
+    }
+    let usable: f64 = claims.iter().map(|claim| claim.upper).sum();
+    if usable <= capacity {
+        return claims.iter().map(|claim| claim.upper).collect();
+    }
+    let level = level(capacity, &claims, model);
+    claims.iter().map(|claim| claim.at(level, model)).collect()
+}
+
+/// The percentage of `lps` LPs that each guest should receive while none of its VPs sleeps.
+///
+/// In the order of `guests`, 0 to 100. Against what a run delivers: a share of
+/// the delivered time, idle time included.
+pub fn guest_shares(lps: u32, guests: &[Guest], model: ReserveModel) -> Vec<f64> {
+    let of_vps = |guest: &Guest| vec![Claim::burning(&guest.controls); guest.vps as usize];
+    let claims: Vec<Claim> = guests.iter().flat_map(of_vps).collect();
+    let mut parts = expected(lps, &claims, model).into_iter();
+    guests
+        .iter()
+        .map(|guest| {
+            let part: f64 = parts.by_ref().take(guest.vps as usize).sum();
+            100.0 * part / f64::from(lps)
+        })
+        .collect()
+}
+
+/// The worth of one unit of weight at which the claims use up `capacity`.
+///
+/// What the claims receive together rises with the level, from less than the
+/// capacity to more. Halving goes on until the floats between the bounds run out.
+fn level(capacity: f64, claims: &[Claim], model: ReserveModel) -> f64 {
+    let worth_of_all = claims.iter().map(|claim| claim.upper / claim.weight);
+    let mut low = 0.0;
+    let mut high = worth_of_all.fold(0.0, f64::max);
+    loop {
+        let middle = low + (high - low) / 2.0;
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        let used: f64 = claims.iter().map(|claim| claim.at(middle, model)).sum();
+        if used < capacity {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+}
