@@ -1,0 +1,41 @@
+//! The result files: their schema, who writes them and who reads them back.
+//!
+//! A recording is one directory. Everything that was measured is in
+//! `dispatches.csv` and `events.csv`; `manifest.json` says what was run, where
+//! and with which controls. `shares.csv` and `summary.csv` are derived from
+//! these three and can be recomputed from them.
+#![forbid(unsafe_code)]
+
+mod manifest;
+mod reader;
+mod rows;
+mod writer;
+
+pub use manifest::{
+    Calibration, CrashEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, Noise, RunEntry,
+    Status, ToolEntry,
+};
+pub use reader::{read_manifest, read_rows};
+pub use rows::{
+    Check, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow, SummaryRow, Verdict,
+};
+pub use writer::{RecordingError, Writer};
+
+/// The schema that this crate writes. It changes whenever a column does.
+pub const SCHEMA: u32 = 1;
+
+/// The names of the files in a recording.
+pub mod files {
+    /// What was run, where, with which controls, and how it ended.
+    pub const MANIFEST: &str = "manifest.json";
+    /// One row per dispatch.
+    pub const DISPATCHES: &str = "dispatches.csv";
+    /// Everything else that a share depends on.
+    pub const EVENTS: &str = "events.csv";
+    /// Measured against expected, per guest and VP, whole run and windows.
+    pub const SHARES: &str = "shares.csv";
+    /// One row per experiment and guest over all repetitions.
+    pub const SUMMARY: &str = "summary.csv";
+    /// All of them.
+    pub const ALL: [&str; 5] = [MANIFEST, DISPATCHES, EVENTS, SHARES, SUMMARY];
+}

@@ -1,0 +1,31 @@
+//! `apportion`: runs experiments on the hypervisor, records them and gives the verdict.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod exit;
+mod host;
+mod ledger;
+mod plan;
+mod progress;
+mod recorder;
+mod run;
+mod statistics;
+mod table;
+mod verdict;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match cli::Cli::parse().command {
+        cli::Command::List => cli::list(),
+        cli::Command::Run(arguments) => run::run(&arguments),
+    };
+    match outcome {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            table::tell(&failure.message());
+            failure.code.into()
+        }
+    }
+}

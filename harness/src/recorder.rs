@@ -1,0 +1,183 @@
+//! What sits between a run and its files: every log entry becomes a row and goes into the ledger.
+
+use crate::ledger::{Closed, Ledger};
+use crate::plan::Planned;
+use crate::progress::Progress;
+use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
+use apportion_hypervisor::{Flow, Observer, RunOutcome};
+use apportion_recording::{self as recording, DispatchRow, EventKind, EventRow, Writer};
+use apportion_scheduler::{GuestId, LpId, Nanos, VpId};
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+type Refused = Box<dyn Error + Send + Sync>;
+
+/// Records one repetition of one experiment.
+pub(crate) struct Recorder<'a> {
+    planned: &'a Planned,
+    repetition: u32,
+    owners: Vec<(GuestId, u32)>,
+    writer: &'a mut Writer,
+    progress: &'a mut Progress,
+    interrupted: &'a AtomicBool,
+    ledger: Ledger,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(
+        planned: &'a Planned,
+        repetition: u32,
+        writer: &'a mut Writer,
+        progress: &'a mut Progress,
+        interrupted: &'a AtomicBool,
+    ) -> Recorder<'a> {
+        Recorder {
+            owners: planned.spec.owners(),
+            ledger: Ledger::new(&planned.spec),
+            planned,
+            repetition,
+            writer,
+            progress,
+            interrupted,
+        }
+    }
+
+    /// Ends the run's events and hands over what was summed up.
+    pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<Closed, Refused> {
+        for crash in &outcome.crashes {
+            self.event(EventRow {
+                guest: Some(self.guest_name(crash.guest)),
+                vp: Some(crash.vp),
+                detail: Some(crash.report.clone()),
+                ..self.row(crash.at, EventKind::GuestCrash)
+            })?;
+        }
+        for guest in (0..self.planned.spec.guests.len() as u32).map(GuestId) {
+            if !outcome.crashes.iter().any(|crash| crash.guest == guest) {
+                self.every_vp(guest, outcome.stopped, EventKind::GuestStop)?;
+            }
+        }
+        let closed = self.ledger.close(outcome.measured_until);
+        for (at, kind) in [
+            (closed.measured.start, EventKind::MeasureStart),
+            (closed.measured.end, EventKind::MeasureEnd),
+        ] {
+            self.event(self.row(at, kind))?;
+        }
+        self.writer.flush()?;
+        Ok(closed)
+    }
+
+    fn guest_name(&self, guest: GuestId) -> String {
+        self.planned.spec.guests[guest.index()].name.clone()
+    }
+
+    fn row(&self, at: Nanos, kind: EventKind) -> EventRow {
+        EventRow {
+            experiment: self.planned.name().to_owned(),
+            repetition: self.repetition,
+            t_ns: at.0,
+            kind,
+            lp: None,
+            guest: None,
+            vp: None,
+            value: None,
+            detail: None,
+        }
+    }
+
+    fn event(&mut self, row: EventRow) -> Result<(), Refused> {
+        Ok(self.writer.event(&row)?)
+    }
+
+    fn on_lp(&self, at: Nanos, kind: EventKind, lp: LpId, value: i64) -> EventRow {
+        EventRow {
+            lp: Some(lp.0),
+            value: Some(value),
+            ..self.row(at, kind)
+        }
+    }
+
+    fn of_vp(&self, row: EventRow, vp: VpId) -> EventRow {
+        let (guest, index) = self.owners[vp.index()];
+        EventRow {
+            guest: Some(self.guest_name(guest)),
+            vp: Some(index),
+            ..row
+        }
+    }
+
+    fn every_vp(&mut self, guest: GuestId, at: Nanos, kind: EventKind) -> Result<(), Refused> {
+        for vp in self.planned.spec.vps_of(guest) {
+            self.event(self.of_vp(self.row(at, kind), vp))?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, dispatch: &Dispatch) -> Result<(), Refused> {
+        let (guest, vp) = self.owners[dispatch.vp.index()];
+        let row = DispatchRow {
+            experiment: self.planned.name().to_owned(),
+            repetition: self.repetition,
+            lp: dispatch.lp.0,
+            guest: self.guest_name(guest),
+            vp,
+            ready_ns: dispatch.ready.0,
+            start_ns: dispatch.start.0,
+            end_ns: dispatch.end.0,
+            ran_ns: dispatch.ran.0,
+            work: dispatch.work,
+            reason: match dispatch.reason {
+                Reason::Slice => recording::Reason::Slice,
+                Reason::Preempted => recording::Reason::Preempted,
+                Reason::Fault => recording::Reason::Fault,
+                Reason::End => recording::Reason::End,
+            },
+        };
+        Ok(self.writer.dispatch(&row)?)
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn entry(&mut self, entry: &LogEntry) -> Result<(), Refused> {
+        self.ledger.enter(entry);
+        match *entry {
+            LogEntry::Dispatch(dispatch) => self.dispatch(&dispatch),
+            LogEntry::Idle { lp, start, end } => {
+                let span = end.since(start).0 as i64;
+                self.event(self.on_lp(end, EventKind::Idle, lp, span))
+            }
+            LogEntry::Sample { lp, at, lost, lag } => {
+                self.event(self.on_lp(at, EventKind::Lost, lp, lost.0 as i64))?;
+                match lag {
+                    Some((vp, lag)) => {
+                        let row = self.on_lp(at, EventKind::Lag, lp, lag);
+                        self.event(self.of_vp(row, vp))
+                    }
+                    None => Ok(()),
+                }
+            }
+            LogEntry::GuestStarted { guest, at } => self.every_vp(guest, at, EventKind::GuestStart),
+            LogEntry::GuestCrashed { guest, at, .. } => {
+                self.progress.say(&format!(
+                    "guest {} crashed; the others go on",
+                    self.guest_name(guest)
+                ));
+                self.every_vp(guest, at, EventKind::VpRemoved)
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Nanos, until: Nanos) -> Result<Flow, Refused> {
+        // Whatever happens to this process, the system has the rows.
+        self.writer.flush()?;
+        let measured = self.ledger.measured();
+        let begun = measured.map_or(until, |range| range.start - self.planned.spec.warm_up);
+        self.progress.at(now.since(begun));
+        Ok(if self.interrupted.load(Ordering::Relaxed) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        })
+    }
+}

@@ -1,0 +1,363 @@
+//! The whole tool on real KVM: what it prints, records and returns.
+
+#[path = "../../hypervisor/tests/kvm_only/mod.rs"]
+mod kvm_only;
+mod recompute;
+
+use apportion_recording::{
+    EventKind, EventRow, Manifest, ShareRow, Status, Verdict, files, read_manifest, read_rows,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+fn main() -> ExitCode {
+    kvm_only::main(&[
+        (
+            "shares_can_be_recomputed_from_the_other_files",
+            shares_recomputed,
+        ),
+        ("round_robin_fails_the_weighted_formula", round_robin_fails),
+        (
+            "a_crash_fails_its_guest_and_is_told_with_registers",
+            crash_recorded,
+        ),
+        ("ctrl_c_keeps_what_was_measured", ctrl_c_keeps),
+        (
+            "ctrl_c_during_warm_up_leaves_a_readable_recording",
+            ctrl_c_in_warm_up,
+        ),
+        ("a_recording_is_never_overwritten", never_overwritten),
+        (
+            "a_folder_that_cannot_be_written_is_an_error_of_the_tool",
+            unwritable_folder,
+        ),
+        (
+            "nobody_reading_what_it_says_does_not_stop_a_run",
+            nobody_reads,
+        ),
+        (
+            "a_table_that_cannot_be_printed_loses_nothing",
+            table_unprintable,
+        ),
+        (
+            "a_disk_that_fills_up_leaves_a_manifest_that_says_so",
+            disk_full,
+        ),
+        (
+            "latest_points_to_the_newest_recording",
+            latest_points_to_newest,
+        ),
+    ])
+}
+
+fn apportion() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_apportion"))
+}
+
+fn run_in(dir: &Path, arguments: &[&str]) -> Output {
+    apportion()
+        .arg("run")
+        .args(arguments)
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn shares_recomputed() {
+    let dir = TempDir::new().unwrap();
+    // Not a multiple of any window, two experiments, two repetitions; the
+    // verdict is beside the point here.
+    let output = run_in(
+        dir.path(),
+        &[
+            "three-weights",
+            "tlfs",
+            "--duration",
+            "1250ms",
+            "--warm-up",
+            "200ms",
+            "--repetitions",
+            "2",
+            "--out",
+            "rec",
+        ],
+    );
+    assert!(
+        output.status.code().is_some_and(|code| code != 1),
+        "{}",
+        stderr(&output)
+    );
+    let rows = recompute::check(&dir.path().join("rec"));
+    // Per run: whole and 12 windows of 100 ms and 1 of 1 s, 3 guests and 3 VPs each.
+    assert_eq!(rows, 4 * (1 + 12 + 1) * 6);
+}
+
+fn round_robin_fails() {
+    let dir = TempDir::new().unwrap();
+    let output = run_in(
+        dir.path(),
+        &[
+            "tlfs",
+            "--policy",
+            "round-robin",
+            "--duration",
+            "1s",
+            "--out",
+            "rec",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("✗ fail"), "{}", stdout(&output));
+    recompute::check(&dir.path().join("rec"));
+}
+
+fn crash_recorded() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("doomed.toml"), DOOMED).unwrap();
+    let output = run_in(dir.path(), &["doomed.toml", "--out", "rec"]);
+    // Dying early it was promised little and got that: it still fails.
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(
+        told.contains("ill, VP 0: shutdown") && told.contains("rip=0x"),
+        "{told}"
+    );
+    let events: Vec<EventRow> = read_rows(&dir.path().join("rec"), files::EVENTS).unwrap();
+    let crash = events
+        .iter()
+        .find(|event| event.kind == EventKind::GuestCrash)
+        .unwrap();
+    assert_eq!(crash.guest.as_deref(), Some("ill"));
+    assert!(crash.detail.as_ref().unwrap().contains("cr3="));
+    let shares: Vec<ShareRow> = read_rows(&dir.path().join("rec"), files::SHARES).unwrap();
+    let ill = shares.iter().find(|row| row.guest == "ill").unwrap();
+    assert_eq!(ill.verdict, Verdict::Fail);
+    let well = shares.iter().find(|row| row.guest == "well").unwrap();
+    assert!(well.measured_pct > 90.0, "the other one goes on: {well:?}");
+    recompute::check(&dir.path().join("rec"));
+}
+
+/// Starts a long run and interrupts it once its files are there and `wait` has passed.
+fn interrupted(dir: &Path, wait: Duration, arguments: &[&str]) -> (Output, Manifest) {
+    let child = apportion()
+        .args(["run", "--out", "rec"])
+        .args(arguments)
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !dir.join("rec").join(files::EVENTS).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
+        sleep(Duration::from_millis(10));
+    }
+    sleep(wait);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let manifest = read_manifest(&dir.join("rec")).unwrap();
+    (output, manifest)
+}
+
+fn ctrl_c_keeps() {
+    let dir = TempDir::new().unwrap();
+    let (output, manifest) = interrupted(
+        dir.path(),
+        Duration::from_millis(1_000),
+        &[
+            "three-weights",
+            "tlfs",
+            "--duration",
+            "60s",
+            "--warm-up",
+            "100ms",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(manifest.status, Status::Interrupted);
+    let [run] = &manifest.runs[..] else {
+        panic!("the second experiment is not begun: {:?}", manifest.runs);
+    };
+    assert!(run.interrupted);
+    assert!(run.measured_until_ns > run.measured_from_ns);
+    recompute::check(&dir.path().join("rec"));
+}
+
+fn ctrl_c_in_warm_up() {
+    let dir = TempDir::new().unwrap();
+    let (output, manifest) = interrupted(
+        dir.path(),
+        Duration::from_millis(300),
+        &["three-weights", "--warm-up", "60s"],
+    );
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(manifest.status, Status::Interrupted);
+    assert_eq!(
+        manifest.runs[0].measured_from_ns,
+        manifest.runs[0].measured_until_ns
+    );
+    assert!(
+        stdout(&output).contains("nothing was measured"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+fn never_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let arguments = [
+        "tlfs",
+        "--duration",
+        "200ms",
+        "--warm-up",
+        "0s",
+        "--out",
+        "rec",
+    ];
+    run_in(dir.path(), &arguments);
+    let before = fs::read(dir.path().join("rec").join(files::MANIFEST)).unwrap();
+    let again = run_in(dir.path(), &arguments);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(
+        stderr(&again).contains("never overwritten"),
+        "{}",
+        stderr(&again)
+    );
+    let after = fs::read(dir.path().join("rec").join(files::MANIFEST)).unwrap();
+    assert_eq!(before, after);
+}
+
+fn unwritable_folder() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("file"), "in the way").unwrap();
+    let output = run_in(dir.path(), &["tlfs", "--out", "file/rec"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("file/rec"), "{told}");
+    assert_eq!(told.matches("os error").count(), 1, "{told}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+fn latest_points_to_newest() {
+    let dir = TempDir::new().unwrap();
+    for name in ["tlfs", "three-weights"] {
+        run_in(
+            dir.path(),
+            &[name, "--duration", "200ms", "--warm-up", "0s"],
+        );
+        let manifest = read_manifest(&dir.path().join("results/latest")).unwrap();
+        assert_eq!(manifest.experiments[0].name, name);
+    }
+    // Two recordings and the link.
+    assert_eq!(fs::read_dir(dir.path().join("results")).unwrap().count(), 3);
+}
+
+const DOOMED: &str = r#"
+    schema = 1
+    name = "doomed"
+    why = "One guest dies."
+    lps = 1
+    duration = "1s"
+    warm_up = "0s"
+    [[guest]]
+    name = "well"
+    [[guest]]
+    name = "ill"
+    payload = "crash"
+    after_work = 1000
+"#;
+
+fn nobody_reads() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("doomed.toml"), DOOMED).unwrap();
+    let mut child = apportion()
+        .args(["run", "doomed.toml", "--out", "rec"])
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("a run of one second goes on for ever");
+        }
+        sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(3));
+    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
+    assert_eq!(manifest.status, Status::Complete);
+}
+
+fn table_unprintable() {
+    let dir = TempDir::new().unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = apportion()
+        .args([
+            "run",
+            "tlfs",
+            "three-weights",
+            "--duration",
+            "200ms",
+            "--out",
+            "rec",
+        ])
+        .current_dir(dir.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot print"),
+        "{}",
+        stderr(&output)
+    );
+    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
+    assert_eq!(manifest.status, Status::Complete);
+    assert_eq!(manifest.runs.len(), 2);
+    recompute::check(&dir.path().join("rec"));
+}
+
+fn disk_full() {
+    let dir = TempDir::new().unwrap();
+    // No file may grow beyond 64 blocks of 512 bytes or 1 KiB: dispatches.csv does within 2 s.
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 64; exec \"$0\" run tlfs --duration 10s --out rec",
+        ])
+        .arg(env!("CARGO_BIN_EXE_apportion"))
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("dispatches.csv"),
+        "{}",
+        stderr(&output)
+    );
+    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
+    assert_eq!(manifest.status, Status::Failed);
+    assert!(manifest.error.unwrap().contains("dispatches.csv"));
+}
