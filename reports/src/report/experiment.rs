@@ -1,0 +1,264 @@
+//! One experiment: its controls and the shares over the whole run.
+
+use super::windows::span;
+use super::{Chapter, marked, schedule};
+use crate::markdown::{Table, number, one_line, plural, signed, time, trimmed};
+use crate::metrics::{ShareLine, wall_ns};
+use apportion_recording::Verdict;
+use std::fmt::Write as _;
+
+/// The experiment's chapter.
+pub(super) fn render(chapter: &Chapter) -> String {
+    let experiment = chapter.experiment;
+    let mut text = format!("## {}: {}\n\n", experiment.name, marked(&chapter.verdict()));
+    let why = one_line(&experiment.why);
+    if !why.is_empty() {
+        let _ = writeln!(text, "> {why}\n");
+    }
+    let _ = writeln!(text, "{}\n", chapter.controls());
+    for warning in chapter.warnings() {
+        let _ = writeln!(text, "{warning}\n");
+    }
+    if chapter.runs.is_empty() {
+        text.push_str("Not run: nothing was measured.\n");
+        return text;
+    }
+    if chapter.metrics.guests.is_empty() {
+        text.push_str("Stopped before measuring began: nothing was measured.\n");
+    } else {
+        text.push_str(&chapter.whole_run());
+    }
+    if !chapter.metrics.windows.is_empty() {
+        let _ = write!(text, "\n{}", chapter.windows());
+    }
+    if !chapter.metrics.pace.is_empty() {
+        let _ = write!(text, "\n{}", schedule::render(chapter));
+    }
+    text
+}
+
+impl Chapter<'_> {
+    /// The worst verdict of its runs.
+    pub(super) fn verdict(&self) -> String {
+        let order = [
+            Verdict::Fail,
+            Verdict::Inconclusive,
+            Verdict::Skipped,
+            Verdict::Pass,
+        ];
+        order
+            .into_iter()
+            .find(|&verdict| self.runs.iter().any(|run| run.verdict == verdict))
+            .map_or("not run".to_owned(), |verdict| verdict.to_string())
+    }
+
+    /// Whether tables need a column that tells repetitions apart.
+    pub(super) fn repeated(&self) -> bool {
+        self.runs.len() > 1
+    }
+
+    /// Whether VPs have anything to add to what their guests say.
+    pub(super) fn has_smp(&self) -> bool {
+        self.experiment.guests.iter().any(|guest| guest.vps > 1)
+    }
+
+    /// The number of VPs of a guest.
+    fn vps(&self, guest: &str) -> String {
+        let entry = self.experiment.guests.iter().find(|g| g.name == guest);
+        entry.map_or("–".to_owned(), |entry| entry.vps.to_string())
+    }
+
+    fn controls(&self) -> String {
+        let experiment = self.experiment;
+        let mut payloads: Vec<&str> = Vec::new();
+        for guest in &experiment.guests {
+            if !payloads.contains(&guest.payload.as_str()) {
+                payloads.push(&guest.payload);
+            }
+        }
+        format!(
+            "Policy {} · {} · slices of {} · {} measured after {} of warm-up · {} · tolerance {} pp · {} of {}",
+            experiment.policy,
+            plural(experiment.lps.into(), "LP"),
+            time(experiment.slice_ns as f64),
+            time(experiment.duration_ns as f64),
+            time(experiment.warm_up_ns as f64),
+            plural(experiment.repetitions.into(), "repetition"),
+            trimmed(experiment.tolerance_pp, 3),
+            plural(experiment.guests.len() as u64, "guest"),
+            payloads.join(", "),
+        )
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for run in &self.runs {
+            if run.interrupted {
+                warnings.push(format!(
+                    "**Repetition {} was interrupted** after {} of its {}.",
+                    run.repetition,
+                    time(wall_ns(run) as f64),
+                    time(self.experiment.duration_ns as f64),
+                ));
+            }
+            for crash in &run.crashed {
+                warnings.push(format!(
+                    "**Guest crashed in repetition {}:** {}",
+                    run.repetition,
+                    one_line(&crash.to_string())
+                ));
+            }
+        }
+        warnings
+    }
+
+    fn whole_run(&self) -> String {
+        let mut text = format!(
+            "### Whole run\n\n{}",
+            self.shares(&self.metrics.guests, false)
+        );
+        let capacities = self.metrics.guests.iter().map(|line| line.capacity_pct);
+        let _ = writeln!(
+            text,
+            "\nShares are percentages of delivered time, which was {} % of wall time (`capacity_pct`).\n\
+             Error is measured minus expected. The bound is what slices alone explain over the whole run.\n\
+             Within ±{} pp passes; outside both that and the bound fails; in between, the run was too\n\
+             short to tell.",
+            span(capacities, 2),
+            trimmed(self.experiment.tolerance_pp, 3),
+        );
+        if self.metrics.means.iter().any(|mean| mean.repetitions > 1) {
+            let _ = write!(
+                text,
+                "\nOver all repetitions, with the 95 % confidence interval of the mean:\n\n{}",
+                self.means()
+            );
+        }
+        if self.has_smp() {
+            let _ = write!(
+                text,
+                "\nEach VP, whole run:\n\n{}",
+                self.shares(&self.metrics.vps, true)
+            );
+        }
+        if !self.metrics.limits.is_empty() {
+            let _ = write!(
+                text,
+                "\nCaps and reserves, as percentages of wall time:\n\n{}",
+                self.limits()
+            );
+        }
+        text
+    }
+
+    fn shares(&self, lines: &[ShareLine], by_vp: bool) -> String {
+        let repeated = self.repeated();
+        let reserves = self.experiment.guests.iter().any(|g| g.reserve_pct > 0.0);
+        let caps = self.experiment.guests.iter().any(|g| g.cap_pct < 100.0);
+        let mut table = Table::new();
+        if repeated {
+            table = table.numbers("rep");
+        }
+        table = table.words("guest").numbers("weight");
+        if reserves {
+            table = table.numbers("reserve %");
+        }
+        if caps {
+            table = table.numbers("cap %");
+        }
+        table = table
+            .numbers(if by_vp { "VP" } else { "VPs" })
+            .numbers("expected %")
+            .numbers("measured %")
+            .numbers("error pp")
+            .numbers("bound pp")
+            .numbers("work %")
+            .words("verdict");
+        for line in lines {
+            let entry = self.experiment.guests.iter().find(|g| g.name == line.guest);
+            let control = |value: Option<f64>| value.map_or("–".to_owned(), |v| trimmed(v, 3));
+            let mut row = Vec::new();
+            if repeated {
+                row.push(line.repetition.to_string());
+            }
+            row.extend([line.guest.clone(), line.weight.to_string()]);
+            if reserves {
+                row.push(control(entry.map(|g| g.reserve_pct)));
+            }
+            if caps {
+                row.push(control(entry.map(|g| g.cap_pct)));
+            }
+            row.push(
+                line.vp
+                    .map_or_else(|| self.vps(&line.guest), |vp| vp.to_string()),
+            );
+            row.extend([
+                number(line.expected_pct, 3),
+                number(line.measured_pct, 3),
+                signed(line.error_pp, 3),
+                number(line.bound_pp, 3),
+                number(line.work_pct, 3),
+                marked(&line.verdict),
+            ]);
+            table.row(row);
+        }
+        table.render()
+    }
+
+    fn means(&self) -> String {
+        let mut table = Table::new()
+            .words("guest")
+            .numbers("weight")
+            .numbers("VPs")
+            .numbers("reps")
+            .numbers("expected %")
+            .numbers("mean %")
+            .words("95 % CI")
+            .numbers("worst error pp")
+            .numbers("work %")
+            .words("verdict");
+        for line in &self.metrics.means {
+            let interval = line.ci95_pct.map_or("–".to_owned(), |(low, high)| {
+                format!("{} … {}", number(low, 3), number(high, 3))
+            });
+            table.row([
+                line.guest.clone(),
+                line.weight.to_string(),
+                line.vps.to_string(),
+                line.repetitions.to_string(),
+                number(line.expected_pct, 3),
+                number(line.measured_pct, 3),
+                interval,
+                signed(line.worst_error_pp, 3),
+                number(line.work_pct, 3),
+                marked(&line.verdict),
+            ]);
+        }
+        table.render()
+    }
+
+    fn limits(&self) -> String {
+        let mut table = Table::new()
+            .numbers("rep")
+            .words("guest")
+            .words("VP")
+            .words("check")
+            .numbers("promised %")
+            .numbers("measured %")
+            .numbers("error pp")
+            .words("verdict");
+        for line in &self.metrics.limits {
+            table.row([
+                line.repetition.to_string(),
+                line.guest.clone(),
+                line.vp.map_or("all".to_owned(), |vp| vp.to_string()),
+                line.check.clone(),
+                number(line.expected_pct, 3),
+                number(line.measured_pct, 3),
+                signed(line.error_pp, 3),
+                marked(&line.verdict),
+            ]);
+        }
+        table.render()
+    }
+}

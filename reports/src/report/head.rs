@@ -1,0 +1,210 @@
+//! Top of the report: the verdict, where the numbers come from, what was run.
+
+use super::{Chapter, marked};
+use crate::markdown::{Table, code, one_line, plural, signed, trimmed};
+use crate::metrics::ShareLine;
+use apportion_recording::{Manifest, Status, Verdict};
+use std::fmt::Write as _;
+
+/// Title, verdict, stamps, origin and, for several experiments, an overview.
+pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]) -> String {
+    let mut text = String::from("# Apportion report\n\n");
+    let _ = writeln!(text, "**{}**\n", verdict(manifest, chapters));
+    if manifest.engine != "kvm" {
+        let _ = writeln!(
+            text,
+            "**These numbers are SIMULATED (engine {}), not measured: no guest ran.**\n",
+            code(&manifest.engine)
+        );
+    }
+    for note in std::iter::once(state(manifest))
+        .flatten()
+        .chain(notes.iter().cloned())
+    {
+        let _ = writeln!(text, "{note}\n");
+    }
+    text.push_str(&origin(manifest));
+    if chapters.len() > 1 {
+        text.push('\n');
+        text.push_str(&overview(chapters));
+    }
+    text
+}
+
+/// One line: what came out.
+fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
+    let lines: Vec<&ShareLine> = chapters.iter().flat_map(|c| &c.metrics.guests).collect();
+    if lines.is_empty() {
+        return "– Nothing was measured.".to_owned();
+    }
+    let checks: Vec<&ShareLine> = chapters.iter().flat_map(|c| c.metrics.checks()).collect();
+    let failed = checks.iter().filter(|line| line.verdict == "fail").count();
+    let worst = worst_of(lines.iter().copied())
+        .map(|line| {
+            format!(
+                "worst error {} pp ({})",
+                signed(line.error_pp, 3),
+                line.guest
+            )
+        })
+        .unwrap_or_default();
+    match manifest.verdict {
+        Some(Verdict::Pass) if manifest.engine != "kvm" => {
+            format!("✓ Pass, simulated: every guest would get its share; {worst}.")
+        }
+        Some(Verdict::Pass) => format!("✓ Pass: every guest got its share; {worst}."),
+        Some(Verdict::Fail) if failed > 0 => format!(
+            "✗ FAIL: {failed} of {} outside tolerance; {worst}.",
+            plural(checks.len() as u64, "check"),
+        ),
+        Some(Verdict::Fail) => {
+            format!("✗ FAIL, though no share did: see the remarks below; {worst}.")
+        }
+        Some(Verdict::Inconclusive) => {
+            format!("? Inconclusive: the run was too short or too noisy to tell; {worst}.")
+        }
+        Some(Verdict::Skipped) => format!("– Skipped: no verdict is given; {worst}."),
+        None if manifest.status == Status::Interrupted => {
+            format!("– Interrupted, so there is no verdict; {worst} so far.")
+        }
+        None => format!("– No verdict: the recording did not end; {worst}."),
+    }
+}
+
+/// The line with the largest |error|.
+fn worst_of<'a>(lines: impl Iterator<Item = &'a ShareLine>) -> Option<&'a ShareLine> {
+    lines.max_by(|a, b| a.error_pp.abs().total_cmp(&b.error_pp.abs()))
+}
+
+/// What a reader must know before the numbers, if anything.
+fn state(manifest: &Manifest) -> Option<String> {
+    let text = match manifest.status {
+        Status::Complete => return None,
+        Status::Running => {
+            "**Still running, or its writer died:** this is what was written so far.".to_owned()
+        }
+        Status::Interrupted => {
+            "**Interrupted:** stopped before its planned end; this is what was measured until then."
+                .to_owned()
+        }
+        Status::Failed => {
+            let why = manifest
+                .error
+                .as_deref()
+                .unwrap_or("the reason was not recorded");
+            format!("**The tool failed:** {}", one_line(why))
+        }
+    };
+    Some(text)
+}
+
+/// Where the numbers come from.
+fn origin(manifest: &Manifest) -> String {
+    let host = &manifest.host;
+    let status = match manifest.status {
+        Status::Running => "running",
+        Status::Complete => "complete",
+        Status::Interrupted => "interrupted",
+        Status::Failed => "failed",
+    };
+    let command: Vec<String> = manifest.command.iter().map(|word| quoted(word)).collect();
+    let memory = trimmed(host.memory_mib as f64 / 1024.0, 1);
+    let mut table = Table::new().words("recording").words("");
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("status", status.to_owned());
+    row("engine", manifest.engine.clone());
+    row(
+        "host",
+        format!(
+            "{}: {}, {}, {memory} GiB",
+            host.hostname,
+            host.cpu,
+            plural(host.lps.into(), "CPU")
+        ),
+    );
+    row(
+        "system",
+        format!(
+            "kernel {}, KVM flavour {}, governor {}",
+            host.kernel, host.kvm_flavour, host.governor
+        ),
+    );
+    row(
+        "tool",
+        format!(
+            "{} {}, revision {}",
+            manifest.tool.name, manifest.tool.version, manifest.tool.git_revision
+        ),
+    );
+    row("begun", date(&manifest.created));
+    row("seed", manifest.seed.to_string());
+    row("command", code(&command.join(" ")));
+    table.render()
+}
+
+/// One row per experiment.
+fn overview(chapters: &[Chapter]) -> String {
+    let mut table = Table::new()
+        .words("experiment")
+        .words("policy")
+        .numbers("LPs")
+        .numbers("guests")
+        .numbers("repetitions")
+        .numbers("worst error pp")
+        .numbers("tolerance pp")
+        .words("verdict");
+    for chapter in chapters {
+        let experiment = chapter.experiment;
+        let worst = worst_of(chapter.metrics.guests.iter());
+        table.row([
+            experiment.name.clone(),
+            experiment.policy.clone(),
+            experiment.lps.to_string(),
+            experiment.guests.len().to_string(),
+            format!("{} of {}", chapter.runs.len(), experiment.repetitions),
+            worst.map_or("–".to_owned(), |line| signed(line.error_pp, 3)),
+            trimmed(experiment.tolerance_pp, 3),
+            marked(&chapter.verdict()),
+        ]);
+    }
+    table.render()
+}
+
+/// `2026-01-31T12:00:00.5Z` as `2026-01-31 12:00:00 UTC`; other texts as they are.
+fn date(rfc3339: &str) -> String {
+    match rfc3339
+        .strip_suffix('Z')
+        .and_then(|text| text.split_once('T'))
+    {
+        Some((day, time)) => {
+            let seconds = time.split('.').next().unwrap_or(time);
+            format!("{day} {seconds} UTC")
+        }
+        None => rfc3339.to_owned(),
+    }
+}
+
+/// A word of a command line, in quotes where a shell would need them.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_words_are_readable() {
+        assert_eq!(date("2026-01-31T12:00:00.5Z"), "2026-01-31 12:00:00 UTC");
+        assert_eq!(date("2026-01-31T12:00:00Z"), "2026-01-31 12:00:00 UTC");
+        assert_eq!(date("yesterday"), "yesterday");
+        assert_eq!(quoted("--out=a/b"), "--out=a/b");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

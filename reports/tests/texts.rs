@@ -1,0 +1,264 @@
+//! What `report.md` says in ordinary and in odd cases.
+
+mod common;
+
+use apportion_recording::{
+    Check, CrashEntry, EventKind, Manifest, ShareRow, Status, Verdict, Writer, files,
+};
+use apportion_reports::{ReportError, report, write_report};
+use common::{Folder, dispatches, event, events, manifest, run, share, shares, summary};
+use std::fs;
+use std::path::Path;
+
+fn record(dir: &Path, manifest: &Manifest, shares: &[ShareRow]) {
+    let mut writer = Writer::create(dir, manifest).unwrap();
+    for row in dispatches() {
+        writer.dispatch(&row).unwrap();
+    }
+    for row in events() {
+        writer.event(&row).unwrap();
+    }
+    for row in shares {
+        writer.share(row).unwrap();
+    }
+    let rows = [
+        summary("adhoc", 19.9, Some((19.8, 20.0))),
+        summary("prod", 80.1, Some((80.0, 80.2))),
+    ];
+    writer.finish(manifest, &rows).unwrap();
+}
+
+fn text_of(manifest: &Manifest, shares: &[ShareRow]) -> String {
+    let dir = Folder::new();
+    record(dir.path(), manifest, shares);
+    report(dir.path()).unwrap()
+}
+
+#[track_caller]
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "no `{part}` in:\n{text}");
+}
+
+#[test]
+fn an_ordinary_recording() {
+    let text = text_of(&manifest(), &shares());
+    has(&text, "**✓ Pass: every guest got its share; worst error");
+    has(&text, "> Two guests, one favoured.");
+    has(&text, "`apportion run 'my file.toml'`");
+    has(&text, "2026-01-31 12:00:00 UTC");
+    has(
+        &text,
+        "| prod  |    200 |   2 |     80.000 |     80.100 |   +0.100 |",
+    );
+    has(&text, "Windows of 100 ms:");
+    has(&text, "Windows of 1 s:");
+    has(&text, "50 µs");
+    assert!(!text.contains("SIMULATED"));
+    assert!(!text.contains("NaN"));
+    if let Some(path) = std::env::var_os("REPORT_SAMPLE") {
+        fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn simulated_numbers_are_stamped() {
+    let text = text_of(
+        &Manifest {
+            engine: "simulator".into(),
+            ..manifest()
+        },
+        &shares(),
+    );
+    has(&text, "**These numbers are SIMULATED");
+    has(&text, "**✓ Pass, simulated: ");
+}
+
+#[test]
+fn repetitions_have_a_column_and_a_mean() {
+    let mut manifest = manifest();
+    manifest.experiments[0].repetitions = 2;
+    manifest.runs.push(run("pair", 2));
+    manifest.runs[1].crashed.push(CrashEntry {
+        guest: "adhoc".into(),
+        vp: 0,
+        report: "halted at 0x1000".into(),
+    });
+    let mut rows = shares();
+    rows.extend(shares().into_iter().map(|row| ShareRow {
+        repetition: 2,
+        bound_pp: 0.6,
+        ..row
+    }));
+    let text = text_of(&manifest, &rows);
+    has(&text, "| rep | guest |");
+    has(&text, "| measured in the run itself |  rep 1 |  rep 2 |");
+    has(&text, "80.000 … 80.200");
+    has(&text, "0.400–0.600");
+    has(
+        &text,
+        "**Guest crashed in repetition 2:** adhoc, VP 0: halted at 0x1000",
+    );
+}
+
+#[test]
+fn failures_and_limits_are_named() {
+    let mut manifest = manifest();
+    manifest.verdict = Some(Verdict::Fail);
+    manifest.runs[0].verdict = Verdict::Fail;
+    manifest.experiments[0].guests[1].cap_pct = 12.5;
+    let mut rows = vec![share("prod", None, 0, 0.1), share("adhoc", None, 0, -0.9)];
+    rows[1].verdict = Verdict::Fail;
+    rows.push(ShareRow {
+        check: Check::Cap,
+        ..share("adhoc", None, 0, -0.2)
+    });
+    let text = text_of(&manifest, &rows);
+    has(
+        &text,
+        "**✗ FAIL: 1 of 3 checks outside tolerance; worst error -0.900 pp (adhoc).**",
+    );
+    has(&text, "| cap % |");
+    has(&text, "Caps and reserves, as percentages of wall time:");
+    has(&text, "| ✗ FAIL  |");
+}
+
+#[test]
+fn lag_beyond_its_limit_is_explained() {
+    let remark = "The lag went beyond the limit";
+    assert!(!text_of(&manifest(), &shares()).contains(remark));
+    let mut manifest = manifest();
+    manifest.experiments[0].slice_ns = 1_000_000;
+    let text = text_of(&manifest, &shares());
+    has(&text, "(the limit b is 2.10 slices)");
+    has(&text, remark);
+    has(&text, "the latest kick was 1.2 ms late");
+}
+
+#[test]
+fn several_experiments_have_an_overview() {
+    let mut manifest = manifest();
+    manifest.experiments.push(common::experiment("later"));
+    let text = text_of(&manifest, &shares());
+    has(&text, "| experiment |");
+    has(&text, "## later: – not run");
+    has(&text, "Not run: nothing was measured.");
+}
+
+#[test]
+fn interrupted_in_warm_up_is_a_report_not_an_error() {
+    let dir = Folder::new();
+    let mut manifest = manifest();
+    manifest.status = Status::Interrupted;
+    manifest.verdict = None;
+    manifest.runs[0].interrupted = true;
+    manifest.runs[0].measured_until_ns = manifest.runs[0].measured_from_ns;
+    manifest.runs[0].verdict = Verdict::Skipped;
+    let mut writer = Writer::create(dir.path(), &manifest).unwrap();
+    writer.flush().unwrap();
+    drop(writer);
+    for absent in [false, true] {
+        if absent {
+            fs::remove_file(dir.path().join(files::SHARES)).unwrap();
+        }
+        let text = report(dir.path()).unwrap();
+        has(&text, "**– Nothing was measured.**");
+        has(&text, "**Interrupted:**");
+        has(&text, "Stopped before measuring began");
+    }
+}
+
+#[test]
+fn a_torn_last_row_is_left_out_while_running() {
+    let dir = Folder::new();
+    let manifest = Manifest {
+        status: Status::Running,
+        verdict: None,
+        ..manifest()
+    };
+    record(dir.path(), &manifest, &shares());
+    let path = dir.path().join(files::DISPATCHES);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 9);
+    fs::write(&path, bytes).unwrap();
+    let text = report(dir.path()).unwrap();
+    has(
+        &text,
+        "The last row of `dispatches.csv` is cut off and left out.",
+    );
+    has(&text, "**Still running, or its writer died:**");
+}
+
+#[test]
+fn empty_columns_keep_their_type() {
+    let dir = Folder::new();
+    let manifest = manifest();
+    let mut writer = Writer::create(dir.path(), &manifest).unwrap();
+    writer.dispatch(&dispatches()[2]).unwrap();
+    let mut row = event(EventKind::MeasureStart, 0, 0, 0);
+    (row.lp, row.value) = (None, None);
+    writer.event(&row).unwrap();
+    writer.share(&share("prod", None, 0, 0.0)).unwrap();
+    writer
+        .finish(&manifest, &[summary("prod", 80.0, None)])
+        .unwrap();
+    has(&report(dir.path()).unwrap(), "| prod  |");
+}
+
+#[test]
+fn damage_is_an_error_of_one_line_with_the_place() {
+    type Damage = fn(&str) -> String;
+    let damage: [(&str, Damage, &str); 6] = [
+        (
+            files::SHARES,
+            |text| text.replacen(",fair,guest,", ",fair,host,", 1),
+            "line: 2",
+        ),
+        (
+            files::SHARES,
+            |text| text.replacen(",80.1,", ",many,", 1),
+            "line: 3",
+        ),
+        (
+            files::DISPATCHES,
+            |text| format!("{text}pair,1\n"),
+            "line: 10",
+        ),
+        (
+            files::EVENTS,
+            |text| text.replacen("t_ns", "t_ms", 1),
+            "column 3 is `t_ms`",
+        ),
+        (
+            files::SUMMARY,
+            |_| String::new(),
+            "summary.csv is missing or empty",
+        ),
+        (
+            files::MANIFEST,
+            |text| text.replacen('{', "", 1),
+            "manifest.json is not a manifest",
+        ),
+    ];
+    for (file, damaged, expected) in damage {
+        let dir = Folder::new();
+        record(dir.path(), &manifest(), &shares());
+        let path = dir.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, damaged(&text)).unwrap();
+        let message = report(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(message.contains(file), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn the_report_replaces_an_older_one_whole() {
+    let dir = Folder::new();
+    let path = write_report(dir.path(), "one").unwrap();
+    assert_eq!(write_report(dir.path(), "two").unwrap(), path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let missing = write_report(&dir.path().join("none"), "x").unwrap_err();
+    assert!(matches!(missing, ReportError::Write { .. }));
+}
