@@ -37,6 +37,10 @@ fn main() -> ExitCode {
             unwritable_folder,
         ),
         (
+            "shares_can_be_recomputed_where_an_lp_idles",
+            idle_recomputed,
+        ),
+        (
             "nobody_reading_what_it_says_does_not_stop_a_run",
             nobody_reads,
         ),
@@ -279,6 +283,22 @@ const DOOMED: &str = r#"
     payload = "crash"
     after_work = 1000
 "#;
+
+fn idle_recomputed() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("doomed.toml"), DOOMED).unwrap();
+    // Two LPs, where there are two, and after the crash one VP: one LP idles.
+    let lps = apportion_hypervisor::host::cpus().len().min(2);
+    let output = run_in(
+        dir.path(),
+        &["doomed.toml", "--lps", &lps.to_string(), "--out", "rec"],
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let events: Vec<EventRow> = read_rows(&dir.path().join("rec"), files::EVENTS).unwrap();
+    let idle = events.iter().any(|event| event.kind == EventKind::Idle);
+    assert_eq!(idle, lps == 2);
+    recompute::check(&dir.path().join("rec"));
+}
 
 fn nobody_reads() {
     let dir = TempDir::new().unwrap();
