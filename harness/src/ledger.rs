@@ -131,8 +131,8 @@ impl Ledger {
     }
 
     fn bin(&mut self, index: usize) -> &mut Bin {
-        while self.bins.len() <= index {
-            self.bins.push(self.empty_bin());
+        if self.bins.len() <= index {
+            self.bins.resize(index + 1, self.empty_bin());
         }
         &mut self.bins[index]
     }
@@ -201,10 +201,7 @@ impl Ledger {
             let bins = bin_index(&measured, until);
             (bins, measured.start + Nanos(bins as u64 * BIN.0))
         };
-        self.bins.truncate(bins);
-        while self.bins.len() < bins {
-            self.bins.push(self.empty_bin());
-        }
+        self.bins.resize(bins, self.empty_bin());
         let mut precision = Precision::default();
         for bin in &mut self.bins {
             precision.overshoots.append(&mut bin.precision.overshoots);

@@ -5,6 +5,7 @@ use crate::exit::Failure;
 use anyhow::anyhow;
 use apportion_hypervisor::{GuestSpec, Payload, RunSpec};
 use apportion_recording::{ExperimentEntry, GuestEntry};
+use apportion_scheduler::Nanos;
 use apportion_workloads::{Experiment, find, load, suite};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
@@ -50,10 +51,9 @@ fn planned(
     arguments: &RunArguments,
     host_lps: u32,
 ) -> Result<Planned, Failure> {
-    let overridden = |own, given: Option<_>| given.unwrap_or(own);
-    experiment.duration = overridden(experiment.duration, arguments.duration);
-    experiment.warm_up = overridden(experiment.warm_up, arguments.warm_up);
-    experiment.slice = overridden(experiment.slice, arguments.slice);
+    experiment.duration = arguments.duration.unwrap_or(experiment.duration);
+    experiment.warm_up = arguments.warm_up.unwrap_or(experiment.warm_up);
+    experiment.slice = arguments.slice.unwrap_or(experiment.slice);
     experiment.policy = arguments.policy.unwrap_or(experiment.policy);
     experiment.repetitions = arguments.repetitions.unwrap_or(experiment.repetitions);
     let lps = arguments.lps.or(experiment.lps).unwrap_or(host_lps);
@@ -92,6 +92,11 @@ impl Planned {
     /// The experiment's name.
     pub(crate) fn name(&self) -> &str {
         &self.experiment.name
+    }
+
+    /// Warm-up and measured time of one run.
+    pub(crate) fn length(&self) -> Nanos {
+        self.spec.warm_up + self.spec.duration
     }
 
     /// As the manifest tells it.

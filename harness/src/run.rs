@@ -200,13 +200,6 @@ impl Session {
     }
 }
 
-impl Planned {
-    /// Warm-up and measured time of one run.
-    fn length(&self) -> Nanos {
-        self.spec.warm_up + self.spec.duration
-    }
-}
-
 fn run_entry(
     planned: &Planned,
     repetition: u32,

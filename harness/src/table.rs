@@ -183,7 +183,7 @@ fn describe(
     }
     text.push('\n');
     for length in WINDOWS {
-        windows(text, length, closed, rows);
+        windows(text, length, planned.spec.guests.len(), rows);
     }
     for crash in &run.crashed {
         let _ = writeln!(text, "crashed     {crash}");
@@ -200,8 +200,8 @@ fn describe(
     };
 }
 
-/// The distribution of the guests' errors over windows of one length.
-fn windows(text: &mut String, length: Nanos, closed: &Closed, rows: &[ShareRow]) {
+/// The distribution of the errors of so many guests over windows of one length.
+fn windows(text: &mut String, length: Nanos, guests: usize, rows: &[ShareRow]) {
     let window_ms = length.0 / 1_000_000;
     let of_length: Vec<&ShareRow> = rows
         .iter()
@@ -224,8 +224,8 @@ fn windows(text: &mut String, length: Nanos, closed: &Closed, rows: &[ShareRow])
         quantile(&errors, 0.95),
         quantile(&errors, 1.0),
         100.0 * outside as f64 / of_length.len() as f64,
-        closed.windows(length).count(),
-        of_length.len() / closed.windows(length).count().max(1),
+        of_length.len() / guests,
+        guests,
     );
 }
 

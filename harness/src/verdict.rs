@@ -4,8 +4,9 @@ use crate::exit::worst;
 use crate::ledger::{BIN, Closed, Window};
 use crate::plan::Planned;
 use crate::statistics::{ci95, mean};
+use apportion_hypervisor::GuestSpec;
 use apportion_recording::{Check, Scope, ShareRow, SummaryRow, Verdict};
-use apportion_scheduler::{GuestId, Nanos};
+use apportion_scheduler::{GuestId, Nanos, VpId};
 
 /// The windows over which the distribution of the error is told, besides the whole run.
 pub(crate) const WINDOWS: [Nanos; 2] = [BIN, Nanos::from_millis(1_000)];
@@ -60,14 +61,11 @@ impl Judge<'_> {
     }
 
     fn judge(&self, window: &Window, window_ms: u64, rows: &mut Vec<ShareRow>) {
-        let owners = self.planned.spec.owners();
-        for guest in 0..self.planned.spec.guests.len() {
-            let vps: Vec<usize> = (0..owners.len())
-                .filter(|&vp| owners[vp].0.index() == guest)
-                .collect();
+        for guest in (0..self.planned.spec.guests.len() as u32).map(GuestId) {
+            let vps: Vec<usize> = self.planned.spec.vps_of(guest).map(VpId::index).collect();
             rows.push(self.row(window, window_ms, guest, None, &vps));
-            for &vp in &vps {
-                rows.push(self.row(window, window_ms, guest, Some(owners[vp].1), &[vp]));
+            for (index, &vp) in vps.iter().enumerate() {
+                rows.push(self.row(window, window_ms, guest, Some(index as u32), &[vp]));
             }
         }
     }
@@ -76,7 +74,7 @@ impl Judge<'_> {
         &self,
         window: &Window,
         window_ms: u64,
-        guest: usize,
+        guest: GuestId,
         vp: Option<u32>,
         vps: &[usize],
     ) -> ShareRow {
@@ -100,7 +98,7 @@ impl Judge<'_> {
             window.end.since(window.start),
         );
         let tolerance_pp = experiment.tolerance_pp;
-        let crashed = self.crashed.contains(&GuestId(guest as u32));
+        let crashed = self.crashed.contains(&guest);
         let verdict = if window_ms == 0 && crashed {
             Verdict::Fail
         } else if delivered == 0.0 {
@@ -112,7 +110,7 @@ impl Judge<'_> {
         } else {
             Verdict::Fail
         };
-        let controls = spec.guests[guest].controls;
+        let GuestSpec { name, controls, .. } = &spec.guests[guest.index()];
         ShareRow {
             experiment: experiment.name.clone(),
             repetition: self.repetition,
@@ -123,7 +121,7 @@ impl Judge<'_> {
             } else {
                 Scope::Guest
             },
-            guest: spec.guests[guest].name.clone(),
+            guest: name.clone(),
             vp,
             weight: controls.weight.get(),
             reserve_pct: controls.reserve.percent(),

@@ -3,7 +3,7 @@
 
 use super::handshake::Handshake;
 use crate::clock::monotonic;
-use libc::{c_int, c_void, siginfo_t};
+use libc::{TIMER_ABSTIME, c_int, c_void, siginfo_t, timer_settime};
 use std::cell::Cell;
 use std::io;
 use std::mem::zeroed;
@@ -107,8 +107,7 @@ impl Kicker {
             },
         };
         // SAFETY: the timer is ours, `value` is valid for the call.
-        let done =
-            unsafe { libc::timer_settime(self.timer, libc::TIMER_ABSTIME, &value, null_mut()) };
+        let done = unsafe { timer_settime(self.timer, TIMER_ABSTIME, &value, null_mut()) };
         // EINVAL for a bad timer or bad nanoseconds, neither of which can be here.
         assert_eq!(done, 0, "timer_settime: {}", io::Error::last_os_error());
     }

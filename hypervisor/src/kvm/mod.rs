@@ -70,7 +70,7 @@ impl KvmEngine {
     /// VMs, VPs and the scheduler for `spec`, nothing running yet.
     fn build(&self, spec: &RunSpec) -> Result<(Vec<VmFd>, Shared), EngineError> {
         let mut scheduler = Scheduler::new(spec.lps, spec.slice, spec.policy);
-        let (mut vms, mut vcpus, mut owners) = (Vec::new(), Vec::<Vcpu>::new(), Vec::new());
+        let (mut vms, mut vcpus) = (Vec::new(), Vec::<Vcpu>::new());
         for (index, guest) in spec.guests.iter().enumerate() {
             let failed = |(step, source)| EngineError::Guest {
                 guest: guest.name.clone(),
@@ -85,7 +85,6 @@ impl KvmEngine {
                         guest: guest.name.clone(),
                         source,
                     })?;
-                owners.push(id);
             }
             let memory = GuestMemory::new(guest.payload, guest.vps)
                 .map_err(|error| failed(("prepare its memory", error.into())))?;
@@ -94,6 +93,7 @@ impl KvmEngine {
             vms.push(vm);
             vcpus.extend(vps);
         }
+        let owners = spec.owners().into_iter().map(|(guest, _)| guest).collect();
         let shared = Shared::new(self.clock, scheduler, spec.lps as usize, vcpus, owners);
         Ok((vms, shared))
     }
@@ -112,8 +112,7 @@ impl Engine for KvmEngine {
                 available,
             });
         }
-        let vps: u64 = spec.guests.iter().map(|guest| u64::from(guest.vps)).sum();
-        let needed = spec.guests.len() as u64 + vps + OTHER_FILES;
+        let needed = (spec.guests.len() + spec.owners().len()) as u64 + OTHER_FILES;
         match host::raise_file_limit() {
             Some(limit) if limit < needed => Err(EngineError::TooFewFiles { needed, limit }),
             _ => Ok(()),
