@@ -2,10 +2,11 @@
 
 use crate::exit::{Code, Failure};
 use crate::table;
-use apportion_scheduler::{Nanos, PolicyKind};
-use apportion_workloads::limits::{DURATION, LPS, Limit, REPETITIONS, SLICE, WARM_UP};
+use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
+use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
 use apportion_workloads::{catalogue, parse_duration};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -27,17 +28,50 @@ pub(crate) enum Command {
     /// Run experiments and give the verdict
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
+    /// Feed recorded decisions to the scheduler again and compare what it decides
+    #[command(after_help = REPLAY_EXIT_CODES)]
+    ReplayDecisions(ReplayArguments),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all pass, 1 the tool failed, 2 bad usage or a bad experiment, 3 a verdict failed,
-4 inconclusive, 77 skipped (no KVM on this host), 130 interrupted.";
+4 inconclusive, 77 skipped (no KVM on this host: what ran was simulated), 130 interrupted.";
+
+const REPLAY_EXIT_CODES: &str = "\
+Exit codes: 0 all identical, 1 the tool failed, 2 no decisions or a malformed line, 3 a decision differs.";
+
+/// What runs the guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// KVM where it works, else the simulator (exit code 77)
+    Auto,
+    /// KVM or nothing (exit code 77)
+    Kvm,
+    /// Virtual time: nothing is measured
+    Simulator,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// Folder of a recording made with --decisions
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Shipped names or paths of .toml files; none runs the shipped suite
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiments: Vec<String>,
+    /// What runs the guests: kvm, simulator (virtual time), or auto: KVM where it works
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub(crate) engine: EngineChoice,
     /// How long to measure, such as 10s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Nanos>,
@@ -53,9 +87,24 @@ pub(crate) struct RunArguments {
     /// How many LPs to give the guests
     #[arg(long, value_name = "N", value_parser = lps)]
     pub(crate) lps: Option<u32>,
-    /// Who decides: fair or round-robin
+    /// How many NUMA nodes to divide the LPs into; more than one for the simulator only
+    #[arg(long, value_name = "N", value_parser = nodes)]
+    pub(crate) nodes: Option<u32>,
+    /// Who decides: fair, round-robin, stride, lottery or credit2
     #[arg(long, value_name = "POLICY")]
     pub(crate) policy: Option<PolicyKind>,
+    /// What a reserve means under contention: additive or floor
+    #[arg(long, value_name = "MODEL", value_parser = reserve_model)]
+    pub(crate) reserve_model: Option<ReserveModel>,
+    /// Whose claim a weight is: vp or guest
+    #[arg(long, value_name = "SCOPE", value_parser = weight_scope)]
+    pub(crate) weight_scope: Option<WeightScope>,
+    /// Where everything random begins
+    #[arg(long, value_name = "N", value_parser = seed)]
+    pub(crate) seed: Option<u64>,
+    /// Record every decision of the scheduler in decisions.csv
+    #[arg(long)]
+    pub(crate) decisions: bool,
     /// Folder for the recording, which must not hold one [default: results/TIME-NAME]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -78,8 +127,11 @@ fn slice(text: &str) -> Result<Nanos, String> {
     time(text, &SLICE)
 }
 
-fn count(text: &str, limit: &Limit<u32>) -> Result<u32, String> {
-    let number = u32::from_str(text).map_err(|_| format!("not a number: use {}", limit.allowed))?;
+fn count<T>(text: &str, limit: &Limit<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let number = T::from_str(text).map_err(|_| format!("not a number: use {}", limit.allowed))?;
     limit.check(number).map_err(|error| error.to_string())
 }
 
@@ -89,6 +141,28 @@ fn repetitions(text: &str) -> Result<u32, String> {
 
 fn lps(text: &str) -> Result<u32, String> {
     count(text, &LPS)
+}
+
+fn nodes(text: &str) -> Result<u32, String> {
+    count(text, &NODES)
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    count(text, &SEED)
+}
+
+fn reserve_model(text: &str) -> Result<ReserveModel, String> {
+    ReserveModel::ALL
+        .into_iter()
+        .find(|model| model.name() == text)
+        .ok_or_else(|| "no such reserve model: use additive or floor".to_owned())
+}
+
+fn weight_scope(text: &str) -> Result<WeightScope, String> {
+    WeightScope::ALL
+        .into_iter()
+        .find(|scope| scope.name() == text)
+        .ok_or_else(|| "no such weight scope: use vp or guest".to_owned())
 }
 
 /// `apportion list`.

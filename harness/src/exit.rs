@@ -99,7 +99,15 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         let error = error.into();
         let code = match (error.downcast_ref(), error.downcast_ref()) {
             (Some(EngineError::Unavailable { .. }), _) => Code::Skipped,
-            (Some(EngineError::TooFewLps { .. } | EngineError::Refused { .. }), _)
+            (
+                Some(
+                    EngineError::TooFewLps { .. }
+                    | EngineError::Refused { .. }
+                    | EngineError::ChangeRefused { .. }
+                    | EngineError::Unsupported { .. },
+                ),
+                _,
+            )
             | (_, Some(RecordingError::Exists(_))) => Code::Refused,
             _ => Code::Failed,
         };

@@ -2,13 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod engine;
+mod entry;
 mod exit;
 mod host;
 mod ledger;
 mod plan;
 mod progress;
 mod recorder;
+mod replay;
 mod run;
+mod session;
 mod statistics;
 mod table;
 mod verdict;
@@ -20,6 +24,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
         cli::Command::Run(arguments) => run::run(&arguments),
+        cli::Command::ReplayDecisions(arguments) => replay::replay(&arguments.dir),
     };
     match outcome {
         Ok(code) => code.into(),

@@ -11,13 +11,15 @@ const REDRAWS: u8 = 4;
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// What the engine does.
+    verb: &'static str,
     done: Nanos,
     current: Nanos,
 }
 
 impl Progress {
-    /// For runs that take `total` together.
-    pub(crate) fn new(total: Nanos) -> Progress {
+    /// For runs that take `total` together on this engine.
+    pub(crate) fn new(total: Nanos, engine: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(
             Some(total.0 / 1_000_000),
             ProgressDrawTarget::stderr_with_hz(REDRAWS),
@@ -28,6 +30,10 @@ impl Progress {
         }
         Progress {
             bar,
+            verb: match engine {
+                "simulator" => "simulating",
+                _ => "running for",
+            },
             done: Nanos::ZERO,
             current: Nanos::ZERO,
         }
@@ -37,7 +43,7 @@ impl Progress {
     pub(crate) fn begin(&mut self, name: &str, length: Nanos) {
         self.current = length;
         if self.bar.is_hidden() {
-            tell(&format!("{name}: running for {length}"));
+            tell(&format!("{name}: {} {length}", self.verb));
         } else {
             self.bar.set_message(name.to_owned());
         }

@@ -5,8 +5,10 @@ use crate::plan::Planned;
 use crate::progress::Progress;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
 use apportion_hypervisor::{Flow, Observer, RunOutcome};
-use apportion_recording::{self as recording, DispatchRow, EventKind, EventRow, Writer};
-use apportion_scheduler::{GuestId, LpId, Nanos, VpId};
+use apportion_recording::{
+    self as recording, DecisionRow, DispatchRow, EventKind, EventRow, Writer,
+};
+use apportion_scheduler::{Entry, GuestId, Happened, LpId, Nanos, VpId, What};
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +18,9 @@ type Refused = Box<dyn Error + Send + Sync>;
 pub(crate) struct Recorder<'a> {
     planned: &'a Planned,
     repetition: u32,
-    owners: Vec<(GuestId, u32)>,
+    /// VPs that were added on the way.
+    added: Vec<VpId>,
+    decisions: u64,
     writer: &'a mut Writer,
     progress: &'a mut Progress,
     interrupted: &'a AtomicBool,
@@ -32,8 +36,9 @@ impl<'a> Recorder<'a> {
         interrupted: &'a AtomicBool,
     ) -> Recorder<'a> {
         Recorder {
-            owners: planned.spec.owners(),
-            ledger: Ledger::new(&planned.spec),
+            added: Vec::new(),
+            decisions: 0,
+            ledger: Ledger::new(&planned.spec, &planned.roster),
             planned,
             repetition,
             writer,
@@ -42,8 +47,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Ends the run's events and hands over what was summed up.
-    pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<Closed, Refused> {
+    /// Ends the run's events and hands over what was summed up, and how many decisions were recorded.
+    pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<(Closed, u64), Refused> {
         for crash in &outcome.crashes {
             self.event(EventRow {
                 guest: Some(self.guest_name(crash.guest)),
@@ -52,20 +57,28 @@ impl<'a> Recorder<'a> {
                 ..self.row(crash.at, EventKind::GuestCrash)
             })?;
         }
-        for guest in (0..self.planned.spec.guests.len() as u32).map(GuestId) {
+        for guest in self.planned.roster.guests() {
             if !outcome.crashes.iter().any(|crash| crash.guest == guest) {
                 self.every_vp(guest, outcome.stopped, EventKind::GuestStop)?;
             }
         }
-        let closed = self.ledger.close(outcome.measured_until);
+        let Recorder {
+            planned,
+            repetition,
+            writer,
+            ledger,
+            decisions,
+            ..
+        } = self;
+        let closed = ledger.close(outcome.measured_until);
         for (at, kind) in [
             (closed.measured.start, EventKind::MeasureStart),
             (closed.measured.end, EventKind::MeasureEnd),
         ] {
-            self.event(self.row(at, kind))?;
+            writer.event(&row(planned, repetition, at, kind))?;
         }
-        self.writer.flush()?;
-        Ok(closed)
+        writer.flush()?;
+        Ok((closed, decisions))
     }
 
     fn guest_name(&self, guest: GuestId) -> String {
@@ -73,17 +86,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn row(&self, at: Nanos, kind: EventKind) -> EventRow {
-        EventRow {
-            experiment: self.planned.name().to_owned(),
-            repetition: self.repetition,
-            t_ns: at.0,
-            kind,
-            lp: None,
-            guest: None,
-            vp: None,
-            value: None,
-            detail: None,
-        }
+        row(self.planned, self.repetition, at, kind)
     }
 
     fn event(&mut self, row: EventRow) -> Result<(), Refused> {
@@ -99,7 +102,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn of_vp(&self, row: EventRow, vp: VpId) -> EventRow {
-        let (guest, index) = self.owners[vp.index()];
+        let (guest, index) = self.planned.roster.owners[vp.index()];
         EventRow {
             guest: Some(self.guest_name(guest)),
             vp: Some(index),
@@ -108,14 +111,38 @@ impl<'a> Recorder<'a> {
     }
 
     fn every_vp(&mut self, guest: GuestId, at: Nanos, kind: EventKind) -> Result<(), Refused> {
-        for vp in self.planned.spec.vps_of(guest) {
-            self.event(self.of_vp(self.row(at, kind), vp))?;
+        let roster = &self.planned.roster;
+        for &vp in roster.vps_of(guest) {
+            if vp.index() < roster.initial || self.added.contains(&vp) {
+                self.event(self.of_vp(self.row(at, kind), vp))?;
+            }
         }
         Ok(())
     }
 
+    fn vp_event(&mut self, at: Nanos, kind: EventKind, vp: VpId) -> Result<(), Refused> {
+        self.event(self.of_vp(self.row(at, kind), vp))
+    }
+
+    fn happened(&mut self, Happened { vp, at, what }: Happened) -> Result<(), Refused> {
+        let kind = match what {
+            What::Slept => EventKind::Sleep,
+            What::Woke { due } => {
+                let late = at.since(due).0 as i64;
+                let row = self.of_vp(self.row(at, EventKind::Wake), vp);
+                return self.event(EventRow {
+                    value: Some(late),
+                    ..row
+                });
+            }
+            What::Held => EventKind::Hold,
+            What::Released => EventKind::Release,
+        };
+        self.vp_event(at, kind, vp)
+    }
+
     fn dispatch(&mut self, dispatch: &Dispatch) -> Result<(), Refused> {
-        let (guest, vp) = self.owners[dispatch.vp.index()];
+        let (guest, vp) = self.planned.roster.owners[dispatch.vp.index()];
         let row = DispatchRow {
             experiment: self.planned.name().to_owned(),
             repetition: self.repetition,
@@ -130,6 +157,9 @@ impl<'a> Recorder<'a> {
             reason: match dispatch.reason {
                 Reason::Slice => recording::Reason::Slice,
                 Reason::Preempted => recording::Reason::Preempted,
+                Reason::Idle => recording::Reason::Idle,
+                Reason::Capped => recording::Reason::Capped,
+                Reason::Hypercall => recording::Reason::Hypercall,
                 Reason::Fault => recording::Reason::Fault,
                 Reason::End => recording::Reason::End,
             },
@@ -165,7 +195,53 @@ impl Observer for Recorder<'_> {
                 ));
                 self.every_vp(guest, at, EventKind::VpRemoved)
             }
+            LogEntry::Vp(happened) => self.happened(happened),
+            LogEntry::VpAdded { vp, at } => {
+                self.added.push(vp);
+                self.vp_event(at, EventKind::VpAdded, vp)
+            }
+            LogEntry::ControlsChanged {
+                guest,
+                controls,
+                at,
+            } => self.event(EventRow {
+                guest: Some(self.guest_name(guest)),
+                detail: Some(format!(
+                    "weight={} reserve={} cap={}",
+                    controls.weight.get(),
+                    controls.reserve.percent(),
+                    controls.cap.percent()
+                )),
+                ..self.row(at, EventKind::Controls)
+            }),
+            LogEntry::LpChanged { lp, online, at } => {
+                let kind = if online {
+                    EventKind::LpOn
+                } else {
+                    EventKind::LpOff
+                };
+                self.event(EventRow {
+                    lp: Some(lp.0),
+                    ..self.row(at, kind)
+                })
+            }
         }
+    }
+
+    fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
+        for entry in entries {
+            self.decisions += 1;
+            self.writer.decision(&DecisionRow {
+                experiment: self.planned.name().to_owned(),
+                repetition: self.repetition,
+                sequence: entry.sequence,
+                now_ns: entry.now.0,
+                call: entry.call.name().to_owned(),
+                arguments: entry.call.to_string(),
+                result: entry.answer.to_string(),
+            })?;
+        }
+        Ok(())
     }
 
     fn tick(&mut self, now: Nanos, until: Nanos) -> Result<Flow, Refused> {
@@ -179,5 +255,19 @@ impl Observer for Recorder<'_> {
         } else {
             Flow::Continue
         })
+    }
+}
+
+fn row(planned: &Planned, repetition: u32, at: Nanos, kind: EventKind) -> EventRow {
+    EventRow {
+        experiment: planned.name().to_owned(),
+        repetition,
+        t_ns: at.0,
+        kind,
+        lp: None,
+        guest: None,
+        vp: None,
+        value: None,
+        detail: None,
     }
 }

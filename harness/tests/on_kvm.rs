@@ -1,5 +1,6 @@
 //! The whole tool on real KVM: what it prints, records and returns.
 
+mod controls;
 #[path = "../../hypervisor/tests/kvm_only/mod.rs"]
 mod kvm_only;
 mod recompute;
@@ -55,6 +56,22 @@ fn main() -> ExitCode {
         (
             "latest_points_to_the_newest_recording",
             latest_points_to_newest,
+        ),
+        (
+            "decisions_are_recorded_and_taken_again_alike",
+            controls::decisions_replayed,
+        ),
+        (
+            "a_changed_decision_is_found",
+            controls::changed_decision_found,
+        ),
+        (
+            "caps_reserves_sleeps_and_changes_are_recorded_and_recomputed",
+            controls::everything_recorded,
+        ),
+        (
+            "a_capped_guest_stays_below_its_cap_beside_an_idle_lp",
+            controls::cap_holds,
         ),
     ])
 }

@@ -1,6 +1,7 @@
 //! What the dispatchers report: one bounded ring per LP, filled without allocating, drained off the hot path.
 
-use apportion_scheduler::{GuestId, LpId, Nanos, VpId};
+use crate::run_spec::Action;
+use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, VpId};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,12 @@ pub enum Reason {
     Slice,
     /// The dispatcher was called away before the slice's end.
     Preempted,
+    /// The VP had nothing more to do, and sleeps.
+    Idle,
+    /// The slice was used up, and with it the cap's tokens.
+    Capped,
+    /// The guest said that it has been spinning for long.
+    Hypercall,
     /// The guest crashed.
     Fault,
     /// The run ended, or the guest was stopped.
@@ -64,6 +71,33 @@ pub enum LogEntry {
         /// The largest lag in absolute terms of a VP as it was picked or charged there, in ns.
         lag: Option<(VpId, i64)>,
     },
+    /// A VP went to sleep or woke, or its cap held or released it.
+    Vp(Happened),
+    /// A VP was added to a running guest, and wants to run.
+    VpAdded {
+        /// Which.
+        vp: VpId,
+        /// When.
+        at: Nanos,
+    },
+    /// A guest has other controls.
+    ControlsChanged {
+        /// Which.
+        guest: GuestId,
+        /// From now on.
+        controls: Controls,
+        /// When.
+        at: Nanos,
+    },
+    /// An LP was taken off line or on line.
+    LpChanged {
+        /// Which.
+        lp: LpId,
+        /// As it is now.
+        online: bool,
+        /// When.
+        at: Nanos,
+    },
     /// A guest's VPs became runnable.
     GuestStarted {
         /// Which.
@@ -83,11 +117,37 @@ pub enum LogEntry {
 }
 
 impl LogEntry {
+    /// What a change does, once it is done; `vp` is the one it added.
+    pub(crate) fn of_action(action: Action, vp: Option<VpId>, at: Nanos) -> Option<LogEntry> {
+        Some(match action {
+            Action::SetControls { guest, controls } => LogEntry::ControlsChanged {
+                guest,
+                controls,
+                at,
+            },
+            Action::AddVp { .. } => LogEntry::VpAdded { vp: vp?, at },
+            Action::LpOff { lp, .. } => LogEntry::LpChanged {
+                lp,
+                online: false,
+                at,
+            },
+            Action::LpOn { lp } => LogEntry::LpChanged {
+                lp,
+                online: true,
+                at,
+            },
+        })
+    }
+
     /// When what it tells had happened.
     pub(crate) fn at(&self) -> Nanos {
         match *self {
             LogEntry::Dispatch(Dispatch { end, .. }) | LogEntry::Idle { end, .. } => end,
             LogEntry::Sample { at, .. }
+            | LogEntry::VpAdded { at, .. }
+            | LogEntry::ControlsChanged { at, .. }
+            | LogEntry::LpChanged { at, .. }
+            | LogEntry::Vp(Happened { at, .. })
             | LogEntry::GuestStarted { at, .. }
             | LogEntry::GuestCrashed { at, .. } => at,
         }

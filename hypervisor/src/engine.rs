@@ -1,57 +1,11 @@
 //! The one interface between whoever wants guests run and whatever runs them.
 
 use crate::dispatch_log::LogEntry;
-use crate::guest::Payload;
-use apportion_scheduler::{AddError, Controls, GuestId, Nanos, PolicyKind, VpId};
+use crate::run_spec::RunSpec;
+use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos};
 use std::error::Error as StdError;
 use std::io;
 use thiserror::Error;
-
-/// One run: which guests, on how many LPs, under which policy, for how long.
-#[derive(Clone, Debug)]
-pub struct RunSpec {
-    /// How many LPs.
-    pub lps: u32,
-    /// The longest dispatch.
-    pub slice: Nanos,
-    /// Who decides.
-    pub policy: PolicyKind,
-    /// In the order of their [`GuestId`]s.
-    pub guests: Vec<GuestSpec>,
-    /// Run before measuring begins.
-    pub warm_up: Nanos,
-    /// Measured.
-    pub duration: Nanos,
-}
-
-impl RunSpec {
-    /// The VPs of `guest`, as the scheduler numbers them.
-    pub fn vps_of(&self, guest: GuestId) -> impl Iterator<Item = VpId> + use<> {
-        let before: u32 = self.guests[..guest.index()].iter().map(|g| g.vps).sum();
-        (before..before + self.guests[guest.index()].vps).map(VpId)
-    }
-
-    /// The guest of every VP and the VP's index within it, in the order of [`VpId`].
-    pub fn owners(&self) -> Vec<(GuestId, u32)> {
-        let guests = self.guests.iter().enumerate();
-        guests
-            .flat_map(|(guest, spec)| (0..spec.vps).map(move |vp| (GuestId(guest as u32), vp)))
-            .collect()
-    }
-}
-
-/// One guest of a run.
-#[derive(Clone, Debug)]
-pub struct GuestSpec {
-    /// For messages.
-    pub name: String,
-    /// How many VPs, at least one. [`apportion_scheduler::VpId`]s count through all guests in order.
-    pub vps: u32,
-    /// What each of them was promised.
-    pub controls: Controls,
-    /// What they do.
-    pub payload: Payload,
-}
 
 /// Whether a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +23,12 @@ pub trait Observer {
     /// # Errors
     /// Whatever kept it from being recorded; the run is stopped then.
     fn entry(&mut self, entry: &LogEntry) -> Result<(), Box<dyn StdError + Send + Sync>>;
+
+    /// The scheduler's decisions since the last time, where [`RunSpec::decisions`] asks for them.
+    ///
+    /// # Errors
+    /// Whatever kept them from being recorded; the run is stopped then.
+    fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Box<dyn StdError + Send + Sync>>;
 
     /// About every 50 ms: it is `now`, and the run ends at `until`.
     ///
@@ -126,7 +86,7 @@ pub enum EngineError {
     },
     /// More LPs than the host has.
     #[error(
-        "{wanted} LPs were asked for, this host has {available}: use --lps {available} or fewer"
+        "{wanted} LPs were asked for, this host has {available}: use --lps {available} or fewer, or --engine simulator"
     )]
     TooFewLps {
         /// Asked for.
@@ -140,7 +100,23 @@ pub enum EngineError {
         /// Its name.
         guest: String,
         /// Why.
-        source: AddError,
+        source: AdmissionError,
+    },
+    /// The scheduler refused a change.
+    #[error("the change at {at} was refused: {source}")]
+    ChangeRefused {
+        /// When it was to be.
+        at: Nanos,
+        /// Why.
+        source: AdmissionError,
+    },
+    /// The engine cannot run this.
+    #[error("{what}: use --engine {instead}")]
+    Unsupported {
+        /// What, and of which engine.
+        what: String,
+        /// The engine that can.
+        instead: &'static str,
     },
     /// A guest could not be built.
     #[error("guest {guest}: cannot {step}: {source}")]

@@ -163,6 +163,31 @@ fn a_late_signal_of_one_dispatch_does_not_cut_the_next_one_short() {
     });
 }
 
+/// One dispatch in the middle of which the LP does what it owes to another VP.
+fn dispatch_with_a_timer(machine: &Arc<Machine>, timer: u64) -> bool {
+    let until_timer = machine.clone();
+    machine.publish(timer);
+    thread::spawn(move || until_timer.signal(timer));
+    while !machine.due() {
+        machine.kvm_run();
+    }
+    machine.retract();
+    if machine.handshake.requested() {
+        return machine.handshake.take_request();
+    }
+    dispatch(machine, NEVER)
+}
+
+#[test]
+fn a_call_while_the_lp_leaves_its_vp_for_a_moment_is_not_lost() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        assert!(dispatch_with_a_timer(&machine, FIRST));
+    });
+}
+
 #[test]
 #[should_panic(expected = "deadlock")]
 fn looking_for_a_request_before_publishing_would_lose_kicks() {

@@ -5,9 +5,13 @@ mod kvm_only;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
 use apportion_hypervisor::kvm::KvmEngine;
 use apportion_hypervisor::{
-    Engine, EngineError, Flow, GuestSpec, Observer, Payload, RunOutcome, RunSpec, host,
+    Action, Change, Engine, EngineError, Flow, GuestSpec, Observer, Payload, RunOutcome, RunSpec,
+    SimulatorSpec, host,
 };
-use apportion_scheduler::{Controls, GuestId, Nanos, PolicyKind, Weight};
+use apportion_scheduler::{
+    Call, Cap, Controls, Entry, GuestId, LpId, Nanos, PolicyKind, Replay, Reserve, ReserveModel,
+    VpId, Weight, WeightScope, What,
+};
 use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
@@ -31,6 +35,15 @@ fn main() -> ExitCode {
             interrupted_run,
         ),
         ("more_lps_than_the_host_has_are_refused", too_many_lps),
+        ("a_cap_holds_on_an_idle_host", cap_on_an_idle_host),
+        ("a_sleeper_wakes_and_leaves_the_rest_to_others", sleeper),
+        ("a_weight_can_change_while_guests_run", live_weight),
+        ("a_vp_can_come_and_an_lp_can_go", vp_comes_lp_goes),
+        ("a_reserve_that_does_not_fit_is_refused", refused_reserve),
+        (
+            "a_run_replays_through_the_pure_scheduler",
+            replays_identically,
+        ),
     ])
 }
 
@@ -38,6 +51,9 @@ fn main() -> ExitCode {
 #[derive(Default)]
 struct Keep {
     dispatches: Vec<Dispatch>,
+    happened: Vec<(VpId, What)>,
+    changed_at: Vec<Nanos>,
+    decisions: Vec<Entry>,
     idle: Nanos,
     crashed: Vec<GuestId>,
     stop_after: Option<Nanos>,
@@ -49,8 +65,17 @@ impl Observer for Keep {
             LogEntry::Dispatch(dispatch) => self.dispatches.push(dispatch),
             LogEntry::Idle { start, end, .. } => self.idle += end.since(start),
             LogEntry::GuestCrashed { guest, .. } => self.crashed.push(guest),
+            LogEntry::Vp(happened) => self.happened.push((happened.vp, happened.what)),
+            LogEntry::VpAdded { at, .. }
+            | LogEntry::ControlsChanged { at, .. }
+            | LogEntry::LpChanged { at, .. } => self.changed_at.push(at),
             LogEntry::GuestStarted { .. } | LogEntry::Sample { .. } => {}
         }
+        Ok(())
+    }
+
+    fn decisions(&mut self, mut entries: Vec<Entry>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.decisions.append(&mut entries);
         Ok(())
     }
 
@@ -75,7 +100,7 @@ impl Keep {
     /// Percentages by guest.
     fn shares(&self, spec: &RunSpec, of: impl Fn(&Dispatch) -> u64 + Copy) -> Vec<f64> {
         let by_guest: Vec<f64> = (0..spec.guests.len() as u32)
-            .map(|guest| self.sum(of, spec.vps_of(GuestId(guest)).map(|vp| vp.0)))
+            .map(|guest| self.sum(of, spec.vps_of(GuestId(guest)).into_iter().map(|vp| vp.0)))
             .collect();
         let total: f64 = by_guest.iter().sum();
         by_guest
@@ -90,6 +115,7 @@ fn guest(name: &str, vps: u32, weight: i64, payload: Payload) -> GuestSpec {
         name: name.to_owned(),
         vps,
         controls: Controls::with_weight(Weight::new(weight).unwrap()),
+        affinity: None,
         payload,
     }
 }
@@ -97,8 +123,18 @@ fn guest(name: &str, vps: u32, weight: i64, payload: Payload) -> GuestSpec {
 fn burners(lps: u32, policy: PolicyKind, guests: &[(u32, i64)]) -> RunSpec {
     RunSpec {
         lps,
+        nodes: 1,
         slice: Nanos::from_millis(1),
         policy,
+        reserve_model: ReserveModel::default(),
+        weight_scope: WeightScope::default(),
+        seed: 1,
+        changes: Vec::new(),
+        decisions: false,
+        simulator: SimulatorSpec {
+            overhead: Nanos::ZERO,
+            kick_latency: Nanos::ZERO,
+        },
         guests: guests
             .iter()
             .map(|&(vps, weight)| guest("burner", vps, weight, Payload::Burn))
@@ -218,7 +254,7 @@ fn crash_is_named() {
         "one VP, or both at the same time: {faults:?}"
     );
     // Its VPs are never entered again, and the others share what it leaves.
-    let doomed: Vec<_> = spec.vps_of(GuestId(2)).collect();
+    let doomed = spec.vps_of(GuestId(2));
     let later = |d: &&Dispatch| d.start > crash.at;
     assert!(
         !keep
@@ -273,4 +309,159 @@ fn too_many_lps() {
         refused,
         Err(EngineError::TooFewLps { wanted, available: a }) if wanted == available + 1 && a == available
     ));
+}
+
+fn percent_of_wall(keep: &Keep, outcome: &RunOutcome, vp: u32) -> f64 {
+    let wall = outcome.stopped.since(outcome.start).0 as f64;
+    100.0 * keep.sum(|d| d.ran.0, [vp].into_iter()) / wall
+}
+
+fn cap_on_an_idle_host() {
+    let mut spec = burners(1, PolicyKind::Fair, &[(1, 1_000)]);
+    spec.guests[0].controls.cap = Cap::from_percent(25.0).unwrap();
+    let (keep, outcome) = run(&spec);
+    let received = percent_of_wall(&keep, &outcome, 0);
+    // From above: a bucket of two slices and one late kick, of 1.6 s; a kick that
+    // is late by 16 ms would be 1 pp. From below the host may take what it likes.
+    assert!(received <= 25.0 + 1.0, "{received} %");
+    assert!(received >= 25.0 - MARGIN_PP, "{received} %");
+    let held = keep.happened.iter().filter(|(_, what)| *what == What::Held);
+    assert!(held.count() > 100);
+    let capped = keep
+        .dispatches
+        .iter()
+        .filter(|d| d.reason == Reason::Capped);
+    assert!(capped.count() > 100);
+    // A dispatch begins with a slice of tokens: no more of them than slices served, but for preemptions.
+    let slices = keep.sum(|d| d.ran.0, [0].into_iter()) / spec.slice.0 as f64;
+    let dispatches = keep.dispatches.len() as f64;
+    assert!(
+        dispatches <= 1.1 * slices + 2.0,
+        "{dispatches} for {slices} slices"
+    );
+}
+
+fn sleeper() {
+    let mut spec = burners(1, PolicyKind::Fair, &[(1, 100), (1, 100)]);
+    spec.guests[0].payload = Payload::Periodic {
+        period: Nanos::from_millis(20),
+        run: Nanos::from_millis(1),
+    };
+    let (keep, outcome) = run(&spec);
+    // 1 ms in 20: what it wants, and no more; the other has the rest.
+    let wanted = percent_of_wall(&keep, &outcome, 0);
+    assert!((wanted - 5.0).abs() < 2.0, "{wanted} %");
+    assert!(keep.idle < Nanos::from_millis(50), "{} idle", keep.idle);
+    let of = |what: fn(&What) -> bool| keep.happened.iter().filter(|(_, w)| what(w)).count();
+    let (slept, woke) = (
+        of(|w| *w == What::Slept),
+        of(|w| matches!(w, What::Woke { .. })),
+    );
+    // 1.6 s of periods; a host that stops for a while loses some.
+    assert!((50..=82).contains(&slept), "{slept} sleeps");
+    assert!(woke <= slept && slept <= woke + 1, "{slept}, {woke}");
+}
+
+/// Percentages by VP of what was received between two times.
+fn shares_between(keep: &Keep, vps: u32, from: Nanos, until: Nanos) -> Vec<f64> {
+    let part = |vp: u32| -> f64 {
+        keep.dispatches
+            .iter()
+            .filter(|d| d.vp.0 == vp && d.start >= from && d.end <= until)
+            .map(|d| d.ran.0 as f64)
+            .sum()
+    };
+    let all: f64 = (0..vps).map(part).sum();
+    (0..vps).map(|vp| 100.0 * part(vp) / all).collect()
+}
+
+fn live_weight() {
+    let mut spec = burners(1, PolicyKind::Fair, &[(1, 50), (1, 50)]);
+    spec.duration = Nanos::from_millis(3_000);
+    let controls = Controls::with_weight(Weight::new(200).unwrap());
+    spec.changes = vec![Change {
+        at: Nanos::from_millis(1_500),
+        action: Action::SetControls {
+            guest: GuestId(1),
+            controls,
+        },
+    }];
+    let (keep, outcome) = run(&spec);
+    let [changed] = keep.changed_at[..] else {
+        panic!("one change: {:?}", keep.changed_at);
+    };
+    assert_near(
+        &shares_between(&keep, 2, outcome.measured_from, changed),
+        &[50.0, 50.0],
+    );
+    assert_near(
+        &shares_between(&keep, 2, changed, outcome.measured_until),
+        &[20.0, 80.0],
+    );
+}
+
+fn vp_comes_lp_goes() {
+    if lps() < 2 {
+        println!("one LP only: none to take off line");
+        return;
+    }
+    let mut spec = burners(2, PolicyKind::Fair, &[(1, 100), (2, 100)]);
+    spec.duration = Nanos::from_millis(4_500);
+    let at = |at, action| Change {
+        at: Nanos::from_millis(at),
+        action,
+    };
+    let (guest, lp, force) = (GuestId(0), LpId(1), false);
+    spec.changes = vec![
+        at(1_500, Action::AddVp { guest }),
+        at(3_000, Action::LpOff { lp, force }),
+    ];
+    let (keep, outcome) = run(&spec);
+    let [added, off] = keep.changed_at[..] else {
+        panic!("two changes: {:?}", keep.changed_at);
+    };
+    let third = 100.0 / 3.0;
+    let from = outcome.measured_from;
+    assert_near(
+        &shares_between(&keep, 4, from, added),
+        &[third, third, third, 0.0],
+    );
+    assert_near(&shares_between(&keep, 4, added, off), &[25.0; 4]);
+    // A dispatch that was going on may end a little later.
+    let gone = off + Nanos::from_millis(100);
+    let until = outcome.measured_until;
+    assert_near(&shares_between(&keep, 4, gone, until), &[25.0; 4]);
+    let there = |d: &&Dispatch| d.lp == lp && d.start > off;
+    assert_eq!(keep.dispatches.iter().filter(there).count(), 0);
+}
+
+fn refused_reserve() {
+    let mut spec = burners(1, PolicyKind::Fair, &[(1, 100), (1, 100)]);
+    for guest in &mut spec.guests {
+        guest.controls.reserve = Reserve::from_percent(60.0).unwrap();
+    }
+    let refused = KvmEngine::new().unwrap().run(&spec, &mut Keep::default());
+    assert!(matches!(refused, Err(EngineError::Refused { .. })));
+}
+
+fn replays_identically() {
+    let mut spec = burners(lps(), PolicyKind::Fair, &[(2, 200), (1, 50), (1, 100)]);
+    spec.decisions = true;
+    spec.guests[1].controls.cap = Cap::from_percent(30.0).unwrap();
+    spec.guests[2].payload = Payload::OnOff {
+        on: Nanos::from_millis(2),
+        off: Nanos::from_millis(3),
+    };
+    let (keep, _) = run(&spec);
+    assert!(keep.decisions.len() > 1_000, "{}", keep.decisions.len());
+    let mut replay = Replay::new(spec.config());
+    for (index, entry) in keep.decisions.iter().enumerate() {
+        assert_eq!(entry.sequence, index as u64);
+        // Through text, as a recording holds it.
+        let call = Call::parse(entry.call.name(), &entry.call.to_string()).unwrap();
+        let answer = entry.answer.to_string();
+        replay
+            .step(entry.sequence, entry.now, &call, &answer)
+            .unwrap();
+    }
 }

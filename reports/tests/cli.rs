@@ -2,7 +2,7 @@
 
 mod common;
 
-use apportion_recording::{Status, Writer, files};
+use apportion_recording::{SCHEMA, Status, Writer, files};
 use common::Folder;
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,9 @@ fn other_folders_and_schemas_are_refused() {
     interrupted(&dir.path().join("rec"));
     let path = dir.path().join("rec").join(files::MANIFEST);
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replacen("\"schema\": 1,", "\"schema\": 99,", 1)).unwrap();
+    let ours = format!("\"schema\": {SCHEMA},");
+    assert!(text.contains(&ours));
+    fs::write(&path, text.replacen(&ours, "\"schema\": 99,", 1)).unwrap();
     refused(
         &run(dir.path(), &["rec"]),
         &["schema 99", "use the build that wrote it"],

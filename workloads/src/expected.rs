@@ -1,9 +1,14 @@
 //! The shares that guests should see, computed apart from the scheduler: bisection over floats.
 //!
-//! The scheduler solves the same problem in integers by sorting breakpoints.
-//! Nothing here calls it, so that one checks the other.
+//! The scheduler solves the same problem in integers by sorting breakpoints,
+//! and with affinity by maximum flow. Nothing here calls it, so that one checks
+//! the other.
 
-use apportion_scheduler::Controls;
+mod affinity;
+
+pub use affinity::{MOST_AFFINITIES, TooManyAffinities, expected_with_affinity};
+pub use apportion_scheduler::ReserveModel;
+use apportion_scheduler::{Controls, WeightScope};
 
 use crate::Guest;
 
@@ -18,18 +23,6 @@ pub struct Claim {
     pub upper: f64,
 }
 
-/// What a reserve means while the LPs are contended.
-///
-/// Microsoft's texts disagree, so both readings are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReserveModel {
-    /// The reserves first, then what remains by weight (WMI's `Msvm_ProcessorSettingData`).
-    #[default]
-    Additive,
-    /// By weight, but never below the reserve (Armstrong).
-    Floor,
-}
-
 impl Claim {
     /// The claim of a VP that never sleeps.
     pub fn burning(controls: &Controls) -> Claim {
@@ -37,6 +30,22 @@ impl Claim {
             weight: f64::from(controls.weight.get()),
             reserve: controls.reserve.percent() / 100.0,
             upper: controls.cap.percent() / 100.0,
+        }
+    }
+
+    /// The claim of one of `vps` VPs of a guest that want to run, one or more.
+    ///
+    /// The weight is each VP's, or under [`WeightScope::Guest`] the guest's,
+    /// which they split evenly.
+    pub fn scoped(controls: &Controls, vps: u32, scope: WeightScope) -> Claim {
+        let whole = Claim::burning(controls);
+        let sharers = match scope {
+            WeightScope::Vp => 1,
+            WeightScope::Guest => vps.max(1),
+        };
+        Claim {
+            weight: whole.weight / f64::from(sharers),
+            ..whole
         }
     }
 
@@ -59,6 +68,16 @@ impl Claim {
             ReserveModel::Floor => self.upper.min(by_weight).max(self.reserve),
         }
     }
+}
+
+/// The claims of all VPs that want to run, guest by guest.
+///
+/// Each guest is its controls and how many of its VPs want to run, 0 or more.
+pub fn claims(guests: &[(Controls, u32)], scope: WeightScope) -> Vec<Claim> {
+    guests
+        .iter()
+        .flat_map(|(controls, vps)| vec![Claim::scoped(controls, *vps, scope); *vps as usize])
+        .collect()
 }
 
 /// The part of one LP, 0 to 1, that each claim should receive on `lps` LPs, one or more.
@@ -90,18 +109,37 @@ pub fn expected(lps: u32, claims: &[Claim], model: ReserveModel) -> Vec<f64> {
 /// The percentage of `lps` LPs that each guest should receive while none of its VPs sleeps.
 ///
 /// In the order of `guests`, 0 to 100. Against what a run delivers: a share of
-/// the delivered time, idle time included.
-pub fn guest_shares(lps: u32, guests: &[Guest], model: ReserveModel) -> Vec<f64> {
-    let of_vps = |guest: &Guest| vec![Claim::burning(&guest.controls); guest.vps as usize];
-    let claims: Vec<Claim> = guests.iter().flat_map(of_vps).collect();
-    let mut parts = expected(lps, &claims, model).into_iter();
-    guests
+/// the delivered time, idle time included. All LPs are on line, and LPs of an
+/// affinity beyond `lps` count for nothing.
+///
+/// # Errors
+/// [`TooManyAffinities`], only where guests have affinities.
+pub fn guest_shares(
+    lps: u32,
+    guests: &[Guest],
+    scope: WeightScope,
+    model: ReserveModel,
+) -> Result<Vec<f64>, TooManyAffinities> {
+    let sizes: Vec<(Controls, u32)> = guests
         .iter()
-        .map(|guest| {
-            let part: f64 = parts.by_ref().take(guest.vps as usize).sum();
-            100.0 * part / f64::from(lps)
-        })
-        .collect()
+        .map(|guest| (guest.controls, guest.vps))
+        .collect();
+    let claims = claims(&sizes, scope);
+    let parts = if guests.iter().all(|guest| guest.affinity.is_none()) {
+        expected(lps, &claims, model)
+    } else {
+        let of_vps = |guest: &Guest| vec![guest.affinity.clone(); guest.vps as usize];
+        let allowed: Vec<Option<Vec<u32>>> = guests.iter().flat_map(of_vps).collect();
+        let allowed = allowed.iter().map(|lps| lps.as_deref());
+        let pinned: Vec<(Claim, Option<&[u32]>)> = claims.into_iter().zip(allowed).collect();
+        expected_with_affinity(&vec![true; lps as usize], &pinned, model)?
+    };
+    let mut parts = parts.into_iter();
+    let of_guest = |guest: &Guest| {
+        let part: f64 = parts.by_ref().take(guest.vps as usize).sum();
+        100.0 * part / f64::from(lps)
+    };
+    Ok(guests.iter().map(of_guest).collect())
 }
 
 /// The worth of one unit of weight at which the claims use up `capacity`.
@@ -110,15 +148,22 @@ pub fn guest_shares(lps: u32, guests: &[Guest], model: ReserveModel) -> Vec<f64>
 /// capacity to more. Halving goes on until the floats between the bounds run out.
 fn level(capacity: f64, claims: &[Claim], model: ReserveModel) -> f64 {
     let worth_of_all = claims.iter().map(|claim| claim.upper / claim.weight);
-    let mut low = 0.0;
-    let mut high = worth_of_all.fold(0.0, f64::max);
+    let high = worth_of_all.fold(0.0, f64::max);
+    let fits = |level| {
+        let used: f64 = claims.iter().map(|claim| claim.at(level, model)).sum();
+        used < capacity
+    };
+    bisect(0.0, high, fits).0
+}
+
+/// The neighbouring floats between which `fits` turns from true, at `low`, to false, at `high`.
+fn bisect(mut low: f64, mut high: f64, fits: impl Fn(f64) -> bool) -> (f64, f64) {
     loop {
         let middle = low + (high - low) / 2.0;
         if middle <= low || middle >= high {
-            return middle;
+            return (low, high);
         }
-        let used: f64 = claims.iter().map(|claim| claim.at(middle, model)).sum();
-        if used < capacity {
+        if fits(middle) {
             low = middle;
         } else {
             high = middle;

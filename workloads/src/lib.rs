@@ -15,4 +15,6 @@ mod suggest;
 
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};
 pub use duration::{DurationError, parse_duration};
-pub use experiment::{Experiment, ExperimentError, Guest, Payload};
+pub use experiment::{
+    Action, Change, Experiment, ExperimentError, Guest, Misfit, Payload, Simulator,
+};

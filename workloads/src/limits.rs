@@ -64,6 +64,14 @@ pub const LPS: Limit<u32> = Limit {
     allowed: "a whole number from 1 to 4096 (without the key: every LP of the host)",
 };
 
+/// NUMA nodes that the LPs are divided into.
+pub const NODES: Limit<u32> = Limit {
+    key: "nodes",
+    lowest: 1,
+    highest: 64,
+    allowed: "a whole number from 1 to 64 (default 1), no more than there are LPs",
+};
+
 /// Length of the measured part of a run.
 pub const DURATION: Limit<Nanos> = Limit {
     key: "duration",
@@ -104,12 +112,36 @@ pub const TOLERANCE_PP: Limit<f64> = Limit {
     allowed: "a number of percentage points above 0, up to 100 (default 0.5)",
 };
 
+/// Where everything random in a run begins. TOML's whole numbers end at 2⁶³ - 1.
+pub const SEED: Limit<u64> = Limit {
+    key: "seed",
+    lowest: 0,
+    highest: i64::MAX as u64,
+    allowed: "a whole number from 0 to 9223372036854775807 (default 1)",
+};
+
+/// What the simulated host takes of an LP at each dispatch.
+pub const OVERHEAD: Limit<Nanos> = Limit {
+    key: "overhead",
+    lowest: Nanos::ZERO,
+    highest: Nanos::from_millis(1),
+    allowed: "a time from 0s to 1ms (default 2us)",
+};
+
+/// How late a simulated dispatch ends at the most.
+pub const KICK_LATENCY: Limit<Nanos> = Limit {
+    key: "kick_latency",
+    lowest: Nanos::ZERO,
+    highest: Nanos::from_millis(1),
+    allowed: "a time from 0s to 1ms (default 25us)",
+};
+
 /// Guests made from one `[[guest]]` entry.
 pub const COUNT: Limit<u32> = Limit {
     key: "count",
     lowest: 1,
-    highest: 1_024,
-    allowed: "a whole number from 1 to 1024 (default 1)",
+    highest: 16_384,
+    allowed: "a whole number from 1 to 16384 (default 1)",
 };
 
 /// Virtual processors of one guest.
@@ -128,6 +160,83 @@ pub const WEIGHT: Limit<i64> = Limit {
     allowed: "a whole number from 1 to 10000 (default 100)",
 };
 
+/// What each VP is guaranteed.
+pub const RESERVE: Limit<f64> = Limit {
+    key: "reserve",
+    lowest: 0.0,
+    highest: 100.0,
+    allowed: "a percentage of one LP per VP from 0 to 100 (default 0)",
+};
+
+/// What each VP never exceeds. The least is the resolution of the controls.
+pub const CAP: Limit<f64> = Limit {
+    key: "cap",
+    lowest: 0.001,
+    highest: 100.0,
+    allowed: "a percentage of one LP per VP from 0.001 to 100 (default 100)",
+};
+
+/// The number of an LP that a guest may run on.
+pub const AFFINITY: Limit<u32> = lp("affinity");
+
+/// The number of an LP that is taken off line.
+pub const LP_OFF: Limit<u32> = lp("lp_off");
+
+/// The number of an LP that is brought back.
+pub const LP_ON: Limit<u32> = lp("lp_on");
+
+const fn lp(key: &'static str) -> Limit<u32> {
+    Limit {
+        key,
+        lowest: 0,
+        highest: LPS.highest - 1,
+        allowed: "LP numbers from 0 to 4095",
+    }
+}
+
+/// Virtual processors that a change adds to each guest it names.
+pub const ADD_VPS: Limit<u32> = Limit {
+    key: "add_vps",
+    lowest: 1,
+    highest: 64,
+    allowed: "a whole number from 1 to 64",
+};
+
+/// When a change happens, counted from when measuring begins.
+pub const AT: Limit<Nanos> = Limit {
+    key: "at",
+    lowest: Nanos(1),
+    highest: DAY,
+    allowed: "a time above 0s and below the duration",
+};
+
+/// From one awakening of a periodic VP to the next.
+pub const PERIOD: Limit<Nanos> = payload_time("period");
+
+/// CPU time that a periodic VP wants in every period.
+pub const RUN: Limit<Nanos> = payload_time("run");
+
+/// CPU time that an on-off VP wants between two sleeps, on average.
+pub const ON: Limit<Nanos> = payload_time("on");
+
+/// Time for which an on-off VP sleeps, on average.
+pub const OFF: Limit<Nanos> = payload_time("off");
+
+/// CPU time for which a spinning VP holds its lock.
+pub const CRITICAL: Limit<Nanos> = payload_time("critical");
+
+/// CPU time for which a spinning VP does without its lock.
+pub const THINK: Limit<Nanos> = payload_time("think");
+
+const fn payload_time(key: &'static str) -> Limit<Nanos> {
+    Limit {
+        key,
+        lowest: Nanos::from_micros(10),
+        highest: Nanos::from_millis(60_000),
+        allowed: "a time from 10us to 60s",
+    }
+}
+
 /// Units of work after which a crashing guest faults.
 pub const AFTER_WORK: Limit<u64> = Limit {
     key: "after_work",
@@ -140,8 +249,8 @@ pub const AFTER_WORK: Limit<u64> = Limit {
 pub const ALL_VPS: Limit<u64> = Limit {
     key: "vps",
     lowest: 1,
-    highest: 4_096,
-    allowed: "at most 4096 VPs over all guests",
+    highest: 65_536,
+    allowed: "at most 65536 VPs over all guests",
 };
 
 #[cfg(test)]
@@ -160,13 +269,30 @@ mod tests {
         assert!(TOLERANCE_PP.check(f64::NAN).is_err());
         assert!(TOLERANCE_PP.check(100.0).is_ok());
         assert!(LPS.check(0).is_err());
+        assert!(SEED.check(0).is_ok());
+        assert!(SEED.check(1 << 63).is_err());
+        assert!(OVERHEAD.check(Nanos::ZERO).is_ok());
+        assert!(KICK_LATENCY.check(Nanos(1_000_001)).is_err());
+        assert!(RESERVE.check(0.0).is_ok());
+        assert!(CAP.check(0.0).is_err());
+        assert!(CAP.check(0.001).is_ok());
+        assert!(AFFINITY.check(4_096).is_err());
+        assert!(AT.check(Nanos::ZERO).is_err());
+        assert!(RUN.check(Nanos(9_999)).is_err());
+        assert!(OFF.check(Nanos::from_millis(60_000)).is_ok());
     }
 
     #[test]
     fn words_and_numbers_agree() {
         fn named<T: Display>(limit: Limit<T>) {
-            let words = format!("from {} to {} ", limit.lowest, limit.highest);
-            assert!(limit.allowed.contains(&words), "{}: {words}", limit.key);
+            let words = format!("from {} to {}", limit.lowest, limit.highest);
+            let after = limit.allowed.split_once(&words).map(|(_, after)| after);
+            // The number must end there: 60s is not 600s, 100 not 1000.
+            assert!(
+                after.is_some_and(|after| after.is_empty() || after.starts_with(' ')),
+                "{}: {words}",
+                limit.key
+            );
         }
         named(LPS);
         named(REPETITIONS);
@@ -174,6 +300,13 @@ mod tests {
         named(VPS);
         named(WEIGHT);
         named(SLICE);
+        named(NODES);
+        named(SEED);
+        named(RESERVE);
+        named(CAP);
+        named(LP_OFF);
+        named(ADD_VPS);
+        named(PERIOD);
         assert!(ALL_VPS.allowed.contains(&ALL_VPS.highest.to_string()));
     }
 

@@ -1,35 +1,141 @@
 //! The shipped experiments: each one reads, and promises the shares its text claims.
 
+use apportion_scheduler::{Nanos, WeightScope};
 use apportion_workloads::expected::{ReserveModel, guest_shares};
-use apportion_workloads::{Experiment, LoadError, Payload, catalogue, find, load, names, suite};
+use apportion_workloads::{
+    Action, Experiment, Guest, LoadError, Payload, catalogue, find, load, suite,
+};
 
-/// Guest shares in percent of the LPs, in the order of the file.
-const DOCUMENTED: [(&str, u32, &[f64]); 4] = [
-    ("production-test", 2, &[40.0, 40.0, 10.0, 10.0]),
-    ("three-weights", 1, &[20.0, 30.0, 50.0]),
-    ("tlfs", 1, &[10.0, 20.0, 70.0]),
-    ("equal", 2, &[20.0; 5]),
+/// Numbers of equal guests with the share of each in percent of the LPs, in the order of the file.
+type Shares = [(usize, f64)];
+
+/// Experiments with their LPs and guest shares.
+///
+/// All but those whose guests sleep or change: their shares are no constants.
+const DOCUMENTED: [(&str, u32, &Shares); 14] = [
+    ("production-test", 2, &[(2, 40.0), (2, 10.0)]),
+    ("three-weights", 1, &[(1, 20.0), (1, 30.0), (1, 50.0)]),
+    ("tlfs", 1, &[(1, 10.0), (1, 20.0), (1, 70.0)]),
+    ("equal", 2, &[(5, 20.0)]),
+    ("cap", 1, &[(1, 25.0), (2, 37.5)]),
+    ("reserve", 1, &[(1, 62.5), (3, 12.5)]),
+    ("reserve-floor", 1, &[(1, 50.0), (3, 50.0 / 3.0)]),
+    ("three-on-two", 2, &[(3, 100.0 / 3.0)]),
+    ("ten-one-one", 2, &[(1, 50.0), (2, 25.0)]),
+    ("reserve-pair", 2, &[(2, 37.5), (2, 12.5)]),
+    ("reserve-pair-floor", 2, &[(4, 25.0)]),
+    ("cap-idle", 1, &[(1, 25.0)]),
+    (
+        "numa",
+        64,
+        &[
+            (1, 300.0 / 17.0),
+            (8, 100.0 / 17.0),
+            (16, 100.0 / 68.0),
+            (32, 100.0 / 272.0),
+        ],
+    ),
+    ("hundred-to-one", 1, &[(1, 50.0), (100, 0.5)]),
+];
+
+/// What runs without arguments.
+const SUITE: [&str; 7] = [
+    "production-test",
+    "three-weights",
+    "tlfs",
+    "equal",
+    "cap",
+    "reserve",
+    "reserve-floor",
 ];
 
 #[test]
 fn every_shipped_experiment_promises_the_documented_shares() {
-    assert_eq!(
-        names().collect::<Vec<_>>(),
-        DOCUMENTED.map(|(name, ..)| name)
-    );
     for (name, lps, shares) in DOCUMENTED {
         let experiment = find(name).unwrap();
         assert_eq!(experiment.lps, Some(lps), "{name}");
-        for model in [ReserveModel::Additive, ReserveModel::Floor] {
-            let expected = guest_shares(lps, &experiment.guests, model);
-            assert_eq!(expected.len(), shares.len(), "{name}");
-            for (expected, share) in expected.iter().zip(shares) {
-                assert!(
-                    (expected - share).abs() < 1e-10,
-                    "{name}: {expected} for {share}"
-                );
+        let reserved = |guest: &Guest| guest.controls.reserve.percent() > 0.0;
+        for model in ReserveModel::ALL {
+            if experiment.guests.iter().any(reserved) && model != experiment.reserve_model {
+                continue;
             }
+            assert_shares(&experiment, model, shares);
         }
+    }
+}
+
+fn assert_shares(experiment: &Experiment, model: ReserveModel, shares: &Shares) {
+    let name = &experiment.name;
+    let (lps, scope) = (experiment.lps.unwrap(), experiment.weight_scope);
+    let expected = guest_shares(lps, &experiment.guests, scope, model).unwrap();
+    let shares: Vec<f64> = shares
+        .iter()
+        .flat_map(|(guests, share)| vec![*share; *guests])
+        .collect();
+    assert_eq!(expected.len(), shares.len(), "{name}");
+    for (expected, share) in expected.iter().zip(shares) {
+        assert!(
+            (expected - share).abs() < 1e-10,
+            "{name}: {expected} for {share}"
+        );
+    }
+}
+
+#[test]
+fn whatever_neither_sleeps_nor_changes_is_documented() {
+    let constant = |experiment: &&Experiment| {
+        let burns = |guest: &Guest| guest.payload == Payload::Burn;
+        experiment.changes.is_empty() && experiment.guests.iter().all(burns)
+    };
+    let constant: Vec<&str> = catalogue()
+        .iter()
+        .filter(constant)
+        .map(|experiment| experiment.name.as_str())
+        .collect();
+    assert_eq!(constant, DOCUMENTED.map(|(name, ..)| name));
+}
+
+#[test]
+fn the_phases_of_live_weight_and_grow_are_those_their_texts_claim() {
+    let live = find("live-weight").unwrap();
+    let thirds = [(1, 100.0 / 3.0), (1, 200.0 / 3.0)];
+    assert_shares(&live, ReserveModel::Additive, &thirds);
+    let [change] = &live.changes[..] else {
+        panic!("{:?}", live.changes)
+    };
+    let Action::Controls { guests, weight, .. } = &change.action else {
+        panic!("{change:?}")
+    };
+    assert_eq!(
+        (change.at.to_string(), &guests[..]),
+        ("5s".into(), &[0][..])
+    );
+    let mut after = live.clone();
+    after.guests[0].controls.weight = weight.unwrap();
+    assert_shares(&after, ReserveModel::Additive, &[thirds[1], thirds[0]]);
+
+    let grow = find("grow").unwrap();
+    assert_shares(&grow, ReserveModel::Additive, &thirds);
+    let actions: Vec<&Action> = grow.changes.iter().map(|change| &change.action).collect();
+    assert_eq!(
+        actions,
+        [
+            &Action::AddVps {
+                guests: vec![0],
+                vps: 1
+            },
+            &Action::LpOff {
+                lp: 1,
+                force: false
+            },
+            &Action::LpOn { lp: 1 },
+        ]
+    );
+    let mut after = grow.clone();
+    after.guests[0].vps += 1;
+    for lps in [2, 1] {
+        after.lps = Some(lps);
+        assert_shares(&after, ReserveModel::Additive, &[(2, 50.0)]);
     }
 }
 
@@ -48,7 +154,8 @@ fn shipped_files_bear_their_name_and_say_why() {
         );
         assert!(!experiment.why.contains('\n'), "{}", experiment.name);
     }
-    assert_eq!(suite()[0].name, "production-test");
+    let suite: Vec<&str> = suite().iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(suite, SUITE);
 }
 
 #[test]
@@ -77,6 +184,12 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(least.policy.to_string(), "fair");
     assert_eq!(least.repetitions, 1);
     assert_eq!(least.tolerance_pp, 0.5);
+    assert_eq!((least.nodes, least.seed), (1, 1));
+    assert_eq!(least.reserve_model, ReserveModel::Additive);
+    assert_eq!(least.weight_scope, WeightScope::Vp);
+    assert_eq!(least.simulator.overhead.to_string(), "2us");
+    assert_eq!(least.simulator.kick_latency.to_string(), "25us");
+    assert_eq!(least.changes, []);
     assert_eq!(
         (least.text.as_str(), least.source.as_str()),
         (text, "least.toml")
@@ -87,6 +200,9 @@ fn what_is_not_said_has_its_default() {
         ("one", "one", 1)
     );
     assert_eq!(one.controls.weight.get(), 100);
+    assert_eq!(one.controls.reserve.percent(), 0.0);
+    assert_eq!(one.controls.cap.percent(), 100.0);
+    assert_eq!(one.affinity, None);
 }
 
 #[test]
@@ -96,31 +212,50 @@ fn every_key_is_read() {
         name = "all-keys"
         why = "Each key once."
         lps = 0x10
+        nodes = 2
         duration = "2min"
         warm_up = "0s"
         slice = "2.5ms"
         policy = "round-robin"
+        weight_scope = "guest"
+        reserve_model = "floor"
         repetitions = 3
         tolerance_pp = 1
+        seed = 9_223_372_036_854_775_807
 
         [[guest]]
         name = "bomb"
         count = 1
         vps = 4
         weight = 1_000
+        reserve = 12.5
+        cap = 75
+        affinity = [3, 1, 15]
         payload = "crash"
         after_work = 5_000_000
+
+        [simulator]
+        overhead = "0s"
+        kick_latency = "1ms"
     "#;
     let all = Experiment::parse(text, "all.toml").unwrap();
-    assert_eq!(all.lps, Some(16));
+    assert_eq!((all.lps, all.nodes), (Some(16), 2));
     assert_eq!(all.duration.to_string(), "120s");
     assert_eq!(all.warm_up.to_string(), "0ns");
     assert_eq!(all.slice.to_string(), "2.500ms");
     assert_eq!(all.policy.to_string(), "round-robin");
+    assert_eq!(all.weight_scope, WeightScope::Guest);
+    assert_eq!(all.reserve_model, ReserveModel::Floor);
     assert_eq!((all.repetitions, all.tolerance_pp), (3, 1.0));
+    assert_eq!(all.seed, (1 << 63) - 1);
+    assert_eq!(all.simulator.overhead, Nanos::ZERO);
+    assert_eq!(all.simulator.kick_latency, Nanos::from_millis(1));
     let bomb = &all.guests[0];
     assert_eq!((bomb.name.as_str(), bomb.vps), ("bomb", 4));
     assert_eq!(bomb.controls.weight.get(), 1_000);
+    assert_eq!(bomb.controls.reserve.percent(), 12.5);
+    assert_eq!(bomb.controls.cap.percent(), 75.0);
+    assert_eq!(bomb.affinity, Some(vec![1, 3, 15]));
     assert_eq!(
         bomb.payload,
         Payload::Crash {
@@ -133,12 +268,12 @@ fn every_key_is_read() {
 fn an_unknown_name_is_answered_with_the_nearest_and_all() {
     insta::assert_snapshot!(find("production").unwrap_err(), @r"
     no shipped experiment is called `production`: did you mean `production-test`?
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `numa`, `hundred-to-one`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
     insta::assert_snapshot!(load("friedman").unwrap_err(), @r"
     no shipped experiment is called `friedman`
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `numa`, `hundred-to-one`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
 }

@@ -11,14 +11,16 @@ Build the harness, run experiments on KVM, print the table, write the report
 
 Usage: cargo xtask bench [EXPERIMENT…] [--no-report] [OPTIONS OF apportion run]
 
-With no EXPERIMENT the shipped suite runs: production-test, three-weights, tlfs, equal.
+With no EXPERIMENT the shipped suite runs: production-test, three-weights, tlfs, equal,
+cap, reserve, reserve-floor. `target/release/apportion list` shows all that are shipped.
 Everything else goes to `apportion run`:";
 
 /// Ctrl-C, as a shell tells it.
 const INTERRUPTED: u8 = 130;
 
-/// Exit codes of `apportion run` after which there is a whole recording: pass, fail, inconclusive.
-const RECORDED: [u8; 3] = [0, 3, 4];
+/// Exit codes of `apportion run` after which there may be a whole recording:
+/// pass, fail, inconclusive, and simulated for want of KVM.
+const RECORDED: [u8; 4] = [0, 3, 4, 77];
 
 /// The whole command; ends with the run's exit code.
 pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
@@ -44,7 +46,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::from(ran));
     }
     // An old recording is not this run's.
-    let Some(dir) = recording(&for_run).filter(|dir| before.as_ref() != Some(dir)) else {
+    let fresh = |dir: &PathBuf| before.as_ref() != Some(dir) && dir.join("manifest.json").exists();
+    let Some(dir) = recording(&for_run).filter(fresh) else {
         return Ok(ExitCode::from(ran));
     };
     if ran == INTERRUPTED {

@@ -9,20 +9,26 @@
 mod manifest;
 mod reader;
 mod rows;
+mod run_entry;
 mod writer;
 
 pub use manifest::{
-    Calibration, CrashEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, Noise, RunEntry,
+    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SimulatorEntry,
     Status, ToolEntry,
 };
-pub use reader::{read_manifest, read_rows};
+pub use reader::{Rows, read_manifest, read_rows};
 pub use rows::{
-    Check, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow, SummaryRow, Verdict,
+    Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow, SummaryRow,
+    Verdict,
+};
+pub use run_entry::{
+    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, WakeEntry,
+    WakeStatistics,
 };
 pub use writer::{RecordingError, Writer};
 
 /// The schema that this crate writes. It changes whenever a column does.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The names of the files in a recording.
 pub mod files {
@@ -32,10 +38,12 @@ pub mod files {
     pub const DISPATCHES: &str = "dispatches.csv";
     /// Everything else that a share depends on.
     pub const EVENTS: &str = "events.csv";
+    /// Every call of the scheduler, where it was asked for.
+    pub const DECISIONS: &str = "decisions.csv";
     /// Measured against expected, per guest and VP, whole run and windows.
     pub const SHARES: &str = "shares.csv";
     /// One row per experiment and guest over all repetitions.
     pub const SUMMARY: &str = "summary.csv";
     /// All of them.
-    pub const ALL: [&str; 5] = [MANIFEST, DISPATCHES, EVENTS, SHARES, SUMMARY];
+    pub const ALL: [&str; 6] = [MANIFEST, DISPATCHES, EVENTS, DECISIONS, SHARES, SUMMARY];
 }

@@ -1,8 +1,9 @@
 //! `manifest.json`: what was run, where, with which controls, and how it ended.
 
 use crate::rows::Verdict;
+use crate::run_entry::RunEntry;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::collections::BTreeMap;
 
 /// How far a recording got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,10 @@ pub struct Manifest {
     pub status: Status,
     /// `kvm` or `simulator`: where the numbers come from.
     pub engine: String,
-    /// Seed of everything random.
+    /// Seed of the first experiment; each has its own.
     pub seed: u64,
+    /// Whether `decisions.csv` was asked for.
+    pub decisions: bool,
     /// The machine.
     pub host: HostEntry,
     /// What was planned.
@@ -90,10 +93,18 @@ pub struct ExperimentEntry {
     pub text: String,
     /// SHA-256 of `text`, hexadecimal.
     pub text_sha256: String,
-    /// `fair` or `round-robin`.
+    /// `fair`, `round-robin`, `stride`, `lottery` or `credit2`.
     pub policy: String,
+    /// `additive` or `floor`: what a reserve means under contention.
+    pub reserve_model: String,
+    /// `vp` or `guest`: whose claim a weight is.
+    pub weight_scope: String,
+    /// Seed of everything random in the first repetition; each further one has the next.
+    pub seed: u64,
     /// Number of LPs (M).
     pub lps: u32,
+    /// NUMA nodes that they are divided into.
+    pub nodes: u32,
     /// The slice in ns.
     pub slice_ns: u64,
     /// Warm-up in ns, recorded but not measured.
@@ -104,8 +115,21 @@ pub struct ExperimentEntry {
     pub repetitions: u32,
     /// For verdicts on the whole run, percentage points.
     pub tolerance_pp: f64,
-    /// The guests and their controls.
+    /// What a simulated host was taken to cost; of no meaning on a real one.
+    pub simulator: SimulatorEntry,
+    /// The guests, with the controls that they begin with.
     pub guests: Vec<GuestEntry>,
+    /// What is altered on the way, in order of time, one entry per guest and per added VP.
+    pub changes: Vec<ChangeEntry>,
+}
+
+/// What the simulator takes the host to cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SimulatorEntry {
+    /// Taken of an LP at each dispatch, ns.
+    pub overhead_ns: u64,
+    /// How late a dispatch ends at the most, uniformly distributed, ns.
+    pub kick_latency_ns: u64,
 }
 
 /// One guest as planned.
@@ -123,80 +147,54 @@ pub struct GuestEntry {
     pub reserve_pct: f64,
     /// Cap, % of one LP per VP.
     pub cap_pct: f64,
+    /// The LPs that it may run on; empty for all.
+    pub affinity: Option<Vec<u32>>,
     /// What it runs.
     pub payload: String,
+    /// The payload's numbers by name; times in ns, and 1 for yes.
+    pub parameters: BTreeMap<String, u64>,
 }
 
-/// One repetition of one experiment, as it went. Times are ns since the recording's start.
+/// One alteration as planned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunEntry {
-    /// Which experiment.
-    pub experiment: String,
-    /// Which repetition, from 1.
-    pub repetition: u32,
-    /// When its guests were started.
-    pub start_ns: u64,
-    /// When measuring began; everything before is warm-up.
-    pub measured_from_ns: u64,
-    /// When measuring ended.
-    pub measured_until_ns: u64,
-    /// Stopped by the user before its planned end.
-    pub interrupted: bool,
-    /// Host CPU behind each LP.
-    pub lp_cpus: Vec<u32>,
-    /// What the run says of the machine's speed and precision.
-    pub calibration: Calibration,
-    /// What disturbed it.
-    pub noise: Noise,
-    /// Guests that crashed, in order.
-    pub crashed: Vec<CrashEntry>,
-    /// Over its guests.
-    pub verdict: Verdict,
+pub struct ChangeEntry {
+    /// When, in ns after measuring begins.
+    pub at_ns: u64,
+    /// What.
+    #[serde(flatten)]
+    pub action: ActionEntry,
 }
 
-/// A guest's end.
+/// What a [`ChangeEntry`] does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CrashEntry {
-    /// Its name.
-    pub guest: String,
-    /// On which of its VPs.
-    pub vp: u32,
-    /// What it died of, and the VP's registers.
-    pub report: String,
-}
-
-/// `GUEST, VP N: REPORT`.
-impl fmt::Display for CrashEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, VP {}: {}", self.guest, self.vp, self.report)
-    }
-}
-
-/// Speed and precision, measured in the run itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Median time from a slice's planned end to the VP having left, ns.
-    pub kick_overshoot_p50_ns: u64,
-    /// Its 99th percentile: the j of every bound.
-    pub kick_overshoot_p99_ns: u64,
-    /// Its maximum.
-    pub kick_overshoot_max_ns: u64,
-    /// Guest-counted units of work per second of charged CPU time.
-    pub work_per_cpu_second: f64,
-    /// Delivered time as a percentage of wall time.
-    pub capacity_pct: f64,
-}
-
-/// What disturbed a run, over its measured time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Noise {
-    /// Time that the outer host took (steal in /proc/stat), % of the LPs' wall time.
-    pub steal_pct: f64,
-    /// Involuntary context switches of the dispatcher threads, warm-up included.
-    pub involuntary_switches: u64,
-    /// Dispatches of a VP on another LP than its last one, per second and LP.
-    pub migrations_per_second_per_lp: f64,
-    /// The largest lag in absolute terms of any VP as it was picked or charged,
-    /// in slices; empty where the policy has none.
-    pub max_lag_slices: Option<f64>,
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum ActionEntry {
+    /// A guest gets other controls.
+    Controls {
+        /// Its name.
+        guest: String,
+        /// Weight of each VP from then on.
+        weight: u32,
+        /// Reserve, % of one LP per VP.
+        reserve_pct: f64,
+        /// Cap, % of one LP per VP.
+        cap_pct: f64,
+    },
+    /// A guest gets one more VP.
+    AddVp {
+        /// Its name.
+        guest: String,
+    },
+    /// An LP goes off line.
+    LpOff {
+        /// Which.
+        lp: u32,
+        /// Even where the reserves no longer fit.
+        force: bool,
+    },
+    /// An LP comes back.
+    LpOn {
+        /// Which.
+        lp: u32,
+    },
 }

@@ -69,6 +69,22 @@ pub enum EventKind {
     GuestCrash,
     /// A VP left the runnable set because its guest crashed.
     VpRemoved,
+    /// A VP was added to a running guest, and wants to run.
+    VpAdded,
+    /// A VP went to sleep: it wants nothing.
+    Sleep,
+    /// A VP wants to run again, since `value` ns before `t_ns`.
+    Wake,
+    /// The VP's cap holds it; it still wants to run.
+    Hold,
+    /// The VP's cap holds it no more.
+    Release,
+    /// A guest has other controls; `detail` has them.
+    Controls,
+    /// An LP was taken off line.
+    LpOff,
+    /// An LP came back.
+    LpOn,
     /// The LP had nothing to run for the `value` ns up to `t_ns`.
     Idle,
     /// Of the LP's time since its last such row, `value` ns reached neither a guest nor idle.
@@ -103,6 +119,25 @@ pub struct EventRow {
     pub value: Option<i64>,
     /// In words.
     pub detail: Option<String>,
+}
+
+/// A row of `decisions.csv`: one call of the scheduler and what it gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DecisionRow {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Counted from 1.
+    pub repetition: u32,
+    /// Counted from 0 over the run.
+    pub sequence: u64,
+    /// The time it was made with, in nanoseconds since the recording's start; 0 before the run.
+    pub now_ns: u64,
+    /// Which call.
+    pub call: String,
+    /// Its arguments, as words `key=value`.
+    pub arguments: String,
+    /// What it gave, in words.
+    pub result: String,
 }
 
 /// Whether a row speaks of a guest or of one of its VPs.
@@ -180,7 +215,7 @@ pub struct ShareRow {
     pub cap_pct: f64,
     /// What is checked.
     pub check: Check,
-    /// The window's length in milliseconds; 0 for the whole run.
+    /// The length of the window or phase in milliseconds; 0 for the whole run.
     pub window_ms: u64,
     /// The window's start, in nanoseconds since the recording's start.
     pub window_start_ns: u64,

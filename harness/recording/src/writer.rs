@@ -2,7 +2,7 @@
 
 use crate::files;
 use crate::manifest::Manifest;
-use crate::rows::{DispatchRow, EventRow, ShareRow, SummaryRow};
+use crate::rows::{DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write as _};
@@ -76,6 +76,8 @@ pub struct Writer {
     dir: PathBuf,
     dispatches: Table,
     events: Table,
+    /// Where the manifest says so.
+    decisions: Option<Table>,
     shares: Table,
 }
 
@@ -111,6 +113,10 @@ impl Writer {
         let mut writer = Writer {
             dispatches: Table::create::<DispatchRow>(dir, files::DISPATCHES)?,
             events: Table::create::<EventRow>(dir, files::EVENTS)?,
+            decisions: manifest
+                .decisions
+                .then(|| Table::create::<DecisionRow>(dir, files::DECISIONS))
+                .transpose()?,
             shares: Table::create::<ShareRow>(dir, files::SHARES)?,
             dir: dir.to_owned(),
         };
@@ -139,6 +145,17 @@ impl Writer {
         self.events.append(row)
     }
 
+    /// Appends a decision, if the recording holds them.
+    ///
+    /// # Errors
+    /// Where the disk refuses it.
+    pub fn decision(&mut self, row: &DecisionRow) -> Result<(), RecordingError> {
+        match &mut self.decisions {
+            Some(decisions) => decisions.append(row),
+            None => Ok(()),
+        }
+    }
+
     /// Appends measured shares.
     ///
     /// # Errors
@@ -154,6 +171,9 @@ impl Writer {
     pub fn flush(&mut self) -> Result<(), RecordingError> {
         self.dispatches.flush()?;
         self.events.flush()?;
+        if let Some(decisions) = &mut self.decisions {
+            decisions.flush()?;
+        }
         self.shares.flush()
     }
 

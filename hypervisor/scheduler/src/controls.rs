@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Ranges and meaning are those of Hyper-V's classic scheduler (TLFS 5.0C
 /// chapter 14; `Set-VMProcessor`): weight 1 to 10000, default 100; reserve and
 /// cap in parts of one LP per VP, resolution 0.001 %.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Controls {
     /// Relative claim of each VP under contention.
     pub weight: Weight,
@@ -15,6 +15,52 @@ pub struct Controls {
     pub reserve: Reserve,
     /// What each VP never exceeds.
     pub cap: Cap,
+}
+
+/// What a reserve means while the LPs are contended. The vendor's texts disagree, so both readings are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReserveModel {
+    /// The reserves first, then what remains by weight: `min(u, r + λ·w)` (WMI's `Msvm_ProcessorSettingData`).
+    #[default]
+    Additive,
+    /// By weight, but never below the reserve: `clamp(λ·w, r, u)` (Armstrong).
+    Floor,
+}
+
+impl ReserveModel {
+    /// Both.
+    pub const ALL: [ReserveModel; 2] = [ReserveModel::Additive, ReserveModel::Floor];
+
+    /// Its name in experiments, options and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ReserveModel::Additive => "additive",
+            ReserveModel::Floor => "floor",
+        }
+    }
+}
+
+/// Whose claim a weight is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WeightScope {
+    /// Each VP's: a guest with twice the VPs claims twice as much (Hyper-V).
+    #[default]
+    Vp,
+    /// The guest's, split evenly over its runnable VPs (Xen, ESXi, cgroups).
+    Guest,
+}
+
+impl WeightScope {
+    /// Both.
+    pub const ALL: [WeightScope; 2] = [WeightScope::Vp, WeightScope::Guest];
+
+    /// Its name in experiments, options and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WeightScope::Vp => "vp",
+            WeightScope::Guest => "guest",
+        }
+    }
 }
 
 /// Why controls were refused.
@@ -101,8 +147,8 @@ impl Default for Weight {
     }
 }
 
-/// Thousandths of a percent of one LP, the resolution of WMI's `Limit` and `Reservation`.
-const FULL: u32 = 100_000;
+/// One LP in thousandths of a percent, the resolution of WMI's `Limit` and `Reservation`.
+pub(crate) const FULL: u32 = 100_000;
 
 fn milli_percent(percent: f64) -> u32 {
     (percent * 1_000.0).round() as u32
@@ -129,6 +175,11 @@ impl Reserve {
     pub fn percent(self) -> f64 {
         f64::from(self.0) / 1_000.0
     }
+
+    /// In parts of [`FULL`].
+    pub(crate) fn parts(self) -> u32 {
+        self.0
+    }
 }
 
 /// The most that each VP may use, above 0 and up to 100 % of one LP.
@@ -152,6 +203,11 @@ impl Cap {
     /// In percent of one LP.
     pub fn percent(self) -> f64 {
         f64::from(self.0) / 1_000.0
+    }
+
+    /// In parts of [`FULL`].
+    pub(crate) fn parts(self) -> u32 {
+        self.0
     }
 }
 

@@ -5,17 +5,29 @@
 //! calls give equal answers on every machine.
 #![forbid(unsafe_code)]
 
+mod admission;
+mod bottlenecks;
+mod caps;
 mod controls;
 mod fair;
+mod journal;
+mod machine;
 mod policy;
+mod random;
 mod rates;
-mod round_robin;
 mod scheduler;
+mod timers;
+mod topology;
 mod units;
-mod vps;
+mod yardsticks;
 
-pub use controls::{Cap, Controls, ControlsError, Reserve, Weight};
-pub use policy::{Policy, PolicyKind, UnknownPolicy};
-pub use scheduler::{AddError, Decision, Scheduler};
+pub use admission::{AdmissionError, Holder};
+pub use caps::DEPTH as CAP_DEPTH_SLICES;
+pub use controls::{Cap, Controls, ControlsError, Reserve, ReserveModel, Weight, WeightScope};
+pub use journal::{Answer, Call, Divergence, Entry, Replay, UnknownCall};
+pub use machine::{Config, Guest, Lp, Machine, Vp, VpState};
+pub use policy::{Leave, Policy, PolicyKind, UnknownPolicy};
+pub use random::Random;
+pub use scheduler::{After, Decision, Happened, NewGuest, Scheduler, What};
+pub use topology::{LpSet, Topology};
 pub use units::{GuestId, LpId, Nanos, VpId};
-pub use vps::{Vp, VpState, VpTable};

@@ -1,58 +1,111 @@
 //! What distinguishes one policy from another, and the policies there are.
 
 use crate::fair::Fair;
-use crate::round_robin::RoundRobin;
+use crate::machine::{Config, Machine};
 use crate::units::{LpId, Nanos, VpId};
-use crate::vps::VpTable;
+use crate::yardsticks::{Credit2, Lottery, RoundRobin, Stride};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The decisions that a policy takes. The [`crate::Scheduler`] keeps the states and calls these in order of time.
-pub trait Policy: fmt::Debug + Send {
-    /// The set of runnable VPs has changed; `vps` is how it is now.
-    fn changed(&mut self, now: Nanos, vps: &VpTable);
+/// How a VP stops wanting to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It sleeps, and comes back with what it is owed.
+    Sleeps,
+    /// It is stopped: what it is owed goes to the others.
+    Stops,
+}
 
-    /// Chooses one of the Ready VPs for `lp`, `None` where there is none. What it chooses runs from `now`.
-    fn pick(&mut self, now: Nanos, lp: LpId, vps: &VpTable) -> Option<VpId>;
+/// The decisions that a policy takes.
+///
+/// The [`crate::Scheduler`] keeps the states and calls these in order of time,
+/// each with the machine as it is after what the call tells. A VP's life:
+/// `join`, then `ready`, `pick` and `charge` again and again, with `unready`
+/// in the place of `pick` where it stops waiting in another way, then `leave`.
+pub trait Policy: fmt::Debug + Send {
+    /// `vps` want to run from `now` on.
+    fn join(&mut self, now: Nanos, vps: &[VpId], machine: &Machine);
+
+    /// `vp`, which does not run and is not Ready, wants to run no more.
+    fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine);
+
+    /// `vp` waits for an LP.
+    fn ready(&mut self, now: Nanos, vp: VpId, machine: &Machine);
+
+    /// `vp` waits no more, and was not picked.
+    fn unready(&mut self, now: Nanos, vp: VpId, machine: &Machine);
+
+    /// Controls, affinity, or which LPs are on line has changed.
+    fn changed(&mut self, now: Nanos, machine: &Machine);
+
+    /// Chooses one of the Ready VPs that may run on `lp`; `None` only where
+    /// there is none. What it chooses runs from `now`.
+    fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId>;
 
     /// `vp` has left its LP, after `ran` of CPU time.
-    fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos);
+    fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine);
 
-    /// `span` of `lp`'s time reached neither a guest nor idle.
+    /// `span` of `lp`'s time up to `now` reached neither a guest nor idle.
     fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos);
+
+    /// `vp`, just charged, has been spinning on a lock for long; its siblings may hold it.
+    fn spun(&mut self, now: Nanos, vp: VpId, machine: &Machine);
 
     /// CPU time in ns that `vp` is owed (positive) or ahead by (negative), its
     /// dispatch in progress included; `None` under a policy that keeps no such account.
-    fn lag(&self, now: Nanos, vp: VpId) -> Option<i64>;
+    fn lag(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64>;
+
+    /// By how much, in ns of CPU time, a VP that wakes outranks others: it
+    /// preempts a running VP that has more than a slice less. `None` under a
+    /// policy that does not preempt.
+    fn urgency(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64>;
 }
 
 /// The policies by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PolicyKind {
-    /// Shares by weight: rates from one solve, EEVDF on these rates.
+    /// Shares by weight, reserve and cap: rates from one solve, EEVDF on these rates.
     #[default]
     Fair,
     /// One slice each in turn, per VP; ignores weights.
     RoundRobin,
+    /// Waldspurger's stride scheduling, one queue for all LPs.
+    Stride,
+    /// Waldspurger's lottery: each pick drawn by weight.
+    Lottery,
+    /// Credits burnt in proportion to 1/weight, reset when they run out, as in Xen's credit2.
+    Credit2,
 }
 
 impl PolicyKind {
     /// Every policy.
-    pub const ALL: [PolicyKind; 2] = [PolicyKind::Fair, PolicyKind::RoundRobin];
+    pub const ALL: [PolicyKind; 5] = [
+        PolicyKind::Fair,
+        PolicyKind::RoundRobin,
+        PolicyKind::Stride,
+        PolicyKind::Lottery,
+        PolicyKind::Credit2,
+    ];
 
     /// Its name in experiments, options and files.
     pub const fn name(self) -> &'static str {
         match self {
             PolicyKind::Fair => "fair",
             PolicyKind::RoundRobin => "round-robin",
+            PolicyKind::Stride => "stride",
+            PolicyKind::Lottery => "lottery",
+            PolicyKind::Credit2 => "credit2",
         }
     }
 
-    pub(crate) fn build(self, lps: u32, slice: Nanos) -> Box<dyn Policy> {
+    pub(crate) fn build(self, config: &Config) -> Box<dyn Policy> {
         match self {
-            PolicyKind::Fair => Box::new(Fair::new(lps, slice)),
+            PolicyKind::Fair => Box::new(Fair::new(config)),
             PolicyKind::RoundRobin => Box::new(RoundRobin::default()),
+            PolicyKind::Stride => Box::new(Stride::default()),
+            PolicyKind::Lottery => Box::new(Lottery::new(config)),
+            PolicyKind::Credit2 => Box::new(Credit2::new(config)),
         }
     }
 }
@@ -65,7 +118,7 @@ impl fmt::Display for PolicyKind {
 
 /// No policy has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("unknown policy `{0}`: use fair or round-robin")]
+#[error("unknown policy `{0}`: use fair, round-robin, stride, lottery or credit2")]
 pub struct UnknownPolicy(pub String);
 
 impl FromStr for PolicyKind {

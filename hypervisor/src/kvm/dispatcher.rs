@@ -1,22 +1,28 @@
 //! One thread per LP: decide, enter the VP, get kicked out, charge, log, and again.
 
+use super::idle::{Asleep, Beds};
 use super::kick::{Caller, Kicker};
 use super::vcpu::{Left, Vcpu};
 use crate::clock::{Clock, thread_cpu};
+use crate::demand::Demand;
 use crate::dispatch_log::{Dispatch, LogEntry, LogWriter, Reason};
 use crate::engine::Crash;
+use crate::guest::Payload;
 use crate::host;
-use apportion_scheduler::{Decision, GuestId, LpId, Nanos, Scheduler, VpId, VpState};
+use crate::run_spec::Action;
+use apportion_scheduler::{
+    AdmissionError, After, Decision, Entry, GuestId, LpId, Nanos, Scheduler, VpId, VpState,
+};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How often each LP reports what it lost and the largest lag.
 const SAMPLE_EVERY: Nanos = Nanos::from_millis(100);
 /// How long an idle LP sleeps at most before it logs its idleness.
-const IDLE_NAP: Duration = Duration::from_millis(100);
+const IDLE_NAP: Nanos = Nanos::from_millis(100);
 
 /// What all dispatchers of a run share.
 #[derive(Debug)]
@@ -24,12 +30,14 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Every decision is taken under this lock, with the clock read inside it.
     scheduler: Mutex<Core>,
-    /// By LP: where it sleeps while it is idle.
-    wake: Vec<Condvar>,
+    /// Where LPs sleep while they are idle.
+    beds: Beds,
     /// By [`VpId`]. Locked by the dispatcher that runs the VP: never contended,
     /// since the scheduler gives a VP to one LP at a time.
     vps: Vec<Mutex<Vcpu>>,
-    guests: Vec<GuestId>,
+    /// By [`VpId`]: whose it is, and what it runs.
+    owners: Vec<(GuestId, Payload)>,
+    seed: u64,
     /// By LP: how to call its dispatcher away.
     callers: Vec<OnceLock<Caller>>,
     stop: AtomicBool,
@@ -41,8 +49,10 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct Core {
     scheduler: Scheduler,
-    /// By LP: asleep on its condition variable.
-    asleep: Vec<bool>,
+    /// By [`VpId`].
+    demands: Vec<Demand>,
+    /// Which LPs sleep.
+    asleep: Asleep,
     /// When the guests were started, once they are.
     start: Option<Nanos>,
 }
@@ -59,20 +69,23 @@ impl Shared {
     pub(crate) fn new(
         clock: Clock,
         scheduler: Scheduler,
-        lps: usize,
+        seed: u64,
         vps: Vec<Vcpu>,
-        guests: Vec<GuestId>,
+        owners: Vec<(GuestId, Payload)>,
     ) -> Shared {
+        let lps = scheduler.machine().config().topology.lps() as usize;
         Shared {
             clock,
             scheduler: Mutex::new(Core {
                 scheduler,
-                asleep: vec![false; lps],
+                demands: Vec::new(),
+                asleep: Asleep::new(lps),
                 start: None,
             }),
-            wake: (0..lps).map(|_| Condvar::new()).collect(),
+            beds: Beds::new(lps),
             vps: vps.into_iter().map(Mutex::new).collect(),
-            guests,
+            owners,
+            seed,
             callers: (0..lps).map(|_| OnceLock::new()).collect(),
             stop: AtomicBool::new(false),
             crashes: Mutex::new(Vec::new()),
@@ -80,15 +93,59 @@ impl Shared {
         }
     }
 
-    /// Makes every VP Ready at one time, which is returned.
+    fn demand(&self, vp: usize, start: Nanos) -> Demand {
+        Demand::new(self.owners[vp].1, self.seed, vp as u64, start)
+    }
+
+    /// Makes every VP of every guest Ready at one time, which is returned.
     pub(crate) fn start_guests(&self) -> Nanos {
         let mut core = lock(&self.scheduler);
         let now = self.clock.now();
-        let all = (0..self.vps.len() as u32).map(VpId);
-        core.scheduler.resume(now, all);
+        core.demands = (0..self.vps.len()).map(|vp| self.demand(vp, now)).collect();
+        let present: Vec<VpId> = core.scheduler.machine().vps().map(|(vp, _)| vp).collect();
+        core.scheduler.start(now, &present);
         core.start = Some(now);
-        self.wake.iter().for_each(Condvar::notify_one);
+        self.beds.wake_all();
         now
+    }
+
+    /// Does what a change asks for; what it gave, and when it was done.
+    pub(crate) fn change(
+        &self,
+        action: Action,
+    ) -> Result<(Option<LogEntry>, Vec<LogEntry>), AdmissionError> {
+        let mut core = lock(&self.scheduler);
+        let now = self.clock.now();
+        let added = action.apply(&mut core.scheduler, now)?;
+        if let Some(vp) = added {
+            core.demands[vp.index()] = self.demand(vp.index(), now);
+        }
+        self.answer_calls(&mut core, None);
+        let happened = core.scheduler.take_happened().map(LogEntry::Vp).collect();
+        Ok((LogEntry::of_action(action, added, now), happened))
+    }
+
+    /// Calls the LPs that the scheduler wants to decide anew; whether `own` is among them.
+    fn answer_calls(&self, core: &mut Core, own: Option<LpId>) -> bool {
+        let mut own_called = false;
+        let Core {
+            scheduler, asleep, ..
+        } = core;
+        for lp in scheduler.take_calls() {
+            if Some(lp) == own {
+                own_called = true;
+            } else if !self.beds.wake(asleep, lp.index())
+                && let Some(caller) = self.callers[lp.index()].get()
+            {
+                caller.call();
+            }
+        }
+        own_called
+    }
+
+    /// The decisions since the last time.
+    pub(crate) fn take_decisions(&self) -> Vec<Entry> {
+        lock(&self.scheduler).scheduler.take_journal()
     }
 
     /// Whether the run is to end.
@@ -109,7 +166,7 @@ impl Shared {
             .iter()
             .filter_map(OnceLock::get)
             .for_each(Caller::call);
-        self.wake.iter().for_each(Condvar::notify_one);
+        self.beds.wake_all();
     }
 
     /// The crashes so far, in order.
@@ -128,6 +185,17 @@ struct Ended {
     ran: Nanos,
     work: u64,
     left: Left,
+}
+
+/// A dispatch that is about to begin.
+struct Planned {
+    vp: VpId,
+    ready: Nanos,
+    start: Nanos,
+    /// The end of its slice, or of what it wants.
+    until: Nanos,
+    /// When the LP owes something to another VP.
+    timer: Option<Nanos>,
 }
 
 /// What an LP reports every [`SAMPLE_EVERY`].
@@ -181,15 +249,14 @@ impl Dispatcher<'_> {
             if core.start.is_some() {
                 return core.start;
             }
-            core = self.shared.wake[self.lp.index()]
-                .wait(core)
-                .unwrap_or_else(PoisonError::into_inner);
+            core = self.sleep(core, IDLE_NAP);
         }
         None
     }
 
     fn set_up(&self) -> Result<Kicker, SetUpError> {
         host::pin_to(self.cpu).map_err(|e| ("pin its dispatcher to a host CPU", e))?;
+        host::wake_precisely().map_err(|e| ("make its sleeps precise", e))?;
         let (kicker, caller) = Kicker::new().map_err(|e| ("create its timer", e))?;
         // Set once, by this thread.
         let _ = self.shared.callers[self.lp.index()].set(caller);
@@ -213,7 +280,11 @@ impl Dispatcher<'_> {
             let stopping = shared.stopping();
             if let Some(ended) = ended.take() {
                 let lost = now.since(mark).since(ended.ran);
-                core.scheduler.charge(now, self.lp, ended.ran);
+                let after = match ended.left {
+                    Left::Kicked => core.demands[ended.vp.index()].ran(now, ended.ran),
+                    Left::Crashed(_) | Left::Failed(_) => After::Run,
+                };
+                core.scheduler.charge(now, self.lp, ended.ran, after);
                 core.scheduler.lost(now, self.lp, lost);
                 mark = now;
                 sample.lost += lost;
@@ -236,14 +307,21 @@ impl Dispatcher<'_> {
             if stopping {
                 return;
             }
-            match core.scheduler.pick(now, self.lp) {
+            let decision = core.scheduler.pick(now, self.lp);
+            shared.answer_calls(&mut core, Some(self.lp));
+            self.log_happened(&mut core);
+            match decision {
                 Decision::Idle => {
+                    let online = !core.scheduler.machine().lp(self.lp).offline;
                     mark = self.idle(core);
-                    self.log.push(LogEntry::Idle {
-                        lp: self.lp,
-                        start: now,
-                        end: mark,
-                    });
+                    // An LP that is off line delivers nothing, not even idleness.
+                    if online {
+                        self.log.push(LogEntry::Idle {
+                            lp: self.lp,
+                            start: now,
+                            end: mark,
+                        });
+                    }
                 }
                 Decision::Run {
                     vp,
@@ -251,22 +329,60 @@ impl Dispatcher<'_> {
                     ready_since,
                 } => {
                     sample.see_lag(vp, core.scheduler.lag(now, vp));
-                    self.wake_an_idle_lp(&core);
+                    let dispatch = Planned {
+                        vp,
+                        ready: ready_since,
+                        start: now,
+                        until: core.demands[vp.index()].until(now, until),
+                        timer: core.scheduler.next_timer(self.lp),
+                    };
                     drop(core);
-                    ended = Some(self.enter(kicker, vp, ready_since, now, until));
+                    ended = Some(self.enter(kicker, dispatch));
                 }
             }
         }
     }
 
-    /// Runs `vp` until it leaves the LP.
-    fn enter(&self, kicker: &Kicker, vp: VpId, ready: Nanos, start: Nanos, until: Nanos) -> Ended {
-        let mut vcpu = lock(&self.shared.vps[vp.index()]);
+    fn log_happened(&mut self, core: &mut Core) {
+        for happened in core.scheduler.take_happened() {
+            self.log.push(LogEntry::Vp(happened));
+        }
+    }
+
+    /// Runs a VP until it leaves the LP. Between, the LP does what it owes to
+    /// others: it leaves the VP for a moment to end their sleeps and holds.
+    fn enter(&mut self, kicker: &Kicker, dispatch: Planned) -> Ended {
+        let shared = self.shared;
+        let Planned {
+            vp,
+            ready,
+            start,
+            until,
+            mut timer,
+        } = dispatch;
+        let mut vcpu = lock(&shared.vps[vp.index()]);
         let work = vcpu.work();
-        let cpu = thread_cpu();
-        let left = vcpu.run(kicker, self.shared.clock.to_monotonic(until));
-        let ran = thread_cpu().since(cpu);
-        let end = self.shared.clock.now();
+        let mut ran = Nanos::ZERO;
+        let (left, end) = loop {
+            let deadline = timer.map_or(until, |timer| timer.min(until));
+            let cpu = thread_cpu();
+            let left = vcpu.run(kicker, shared.clock.to_monotonic(deadline));
+            ran += thread_cpu().since(cpu);
+            let end = shared.clock.now();
+            let owes = timer.is_some_and(|timer| timer <= end) && end < until;
+            if !owes || !matches!(left, Left::Kicked) || kicker.handshake().requested() {
+                break (left, end);
+            }
+            let mut core = lock(&shared.scheduler);
+            core.scheduler.tick(shared.clock.now(), self.lp);
+            let called = shared.answer_calls(&mut core, Some(self.lp));
+            self.log_happened(&mut core);
+            timer = core.scheduler.next_timer(self.lp);
+            if called {
+                kicker.handshake().request();
+                break (left, end);
+            }
+        };
         Ended {
             vp,
             ready,
@@ -283,13 +399,14 @@ impl Dispatcher<'_> {
 
     /// Logs a dispatch that has been charged, and takes its guest out where it crashed.
     fn finish(&mut self, core: &mut Core, now: Nanos, ended: Ended, stopping: bool, called: bool) {
-        let suspended = core.scheduler.vps().get(ended.vp).state == VpState::Suspended;
-        let reason = match &ended.left {
-            Left::Crashed(_) => Reason::Fault,
-            Left::Failed(_) => Reason::End,
-            Left::Kicked if stopping || suspended => Reason::End,
-            Left::Kicked if called && ended.end < ended.until => Reason::Preempted,
-            Left::Kicked => Reason::Slice,
+        let reason = match (&ended.left, core.scheduler.machine().vp(ended.vp).state) {
+            (Left::Crashed(_), _) => Reason::Fault,
+            (Left::Failed(_), _) | (_, VpState::Suspended) => Reason::End,
+            _ if stopping => Reason::End,
+            (_, VpState::Sleeping { .. }) => Reason::Idle,
+            _ if called && ended.end < ended.until => Reason::Preempted,
+            (_, VpState::Held { .. }) => Reason::Capped,
+            _ => Reason::Slice,
         };
         self.log.push(LogEntry::Dispatch(Dispatch {
             lp: self.lp,
@@ -313,7 +430,7 @@ impl Dispatcher<'_> {
 
     /// Off the hot path: this happens once per guest at most.
     fn crash(&mut self, core: &mut Core, now: Nanos, vp: VpId, exit: &str) {
-        let guest = self.shared.guests[vp.index()];
+        let guest = self.shared.owners[vp.index()].0;
         let vcpu = lock(&self.shared.vps[vp.index()]);
         let mut crashes = lock(&self.shared.crashes);
         if crashes.iter().any(|crash| crash.guest == guest) {
@@ -330,29 +447,26 @@ impl Dispatcher<'_> {
             vp: vcpu.index(),
             at: now,
         });
-        for lp in core.scheduler.suspend_guest(now, guest) {
-            if let Some(caller) = self.shared.callers[lp.index()].get() {
-                caller.call();
-            }
-        }
+        core.scheduler.stop_guest(now, guest);
+        self.shared.answer_calls(core, Some(self.lp));
     }
 
-    /// Sleeps until woken or for [`IDLE_NAP`]; returns when it ended.
-    fn idle(&self, mut core: MutexGuard<'_, Core>) -> Nanos {
-        core.asleep[self.lp.index()] = true;
-        let (mut core, _) = self.shared.wake[self.lp.index()]
-            .wait_timeout(core, IDLE_NAP)
-            .unwrap_or_else(PoisonError::into_inner);
-        core.asleep[self.lp.index()] = false;
+    /// Sleeps until woken, until it owes something to a VP, or for [`IDLE_NAP`]; returns when it ended.
+    fn idle(&self, core: MutexGuard<'_, Core>) -> Nanos {
+        let now = self.shared.clock.now();
+        let nap = core
+            .scheduler
+            .next_timer(self.lp)
+            .map_or(IDLE_NAP, |timer| timer.since(now).min(IDLE_NAP));
+        let _core = self.sleep(core, nap);
         self.shared.clock.now()
     }
 
-    /// No LP sleeps while a VP is Ready.
-    fn wake_an_idle_lp(&self, core: &Core) {
-        if let Some(lp) = core.asleep.iter().position(|&asleep| asleep)
-            && core.scheduler.vps().ready().next().is_some()
-        {
-            self.shared.wake[lp].notify_one();
-        }
+    fn sleep<'a>(&self, core: MutexGuard<'a, Core>, nap: Nanos) -> MutexGuard<'a, Core> {
+        let nap = Duration::from_nanos(nap.0);
+        let lp = self.lp.index();
+        self.shared
+            .beds
+            .sleep(core, lp, nap, |core| &mut core.asleep)
     }
 }

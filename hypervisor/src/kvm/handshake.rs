@@ -46,6 +46,11 @@ impl Handshake {
         self.request.load(SeqCst) || now.saturating_add(CLOCK_SLACK) >= self.deadline.load(SeqCst)
     }
 
+    /// By the dispatcher: somebody wants it to decide anew.
+    pub(super) fn requested(&self) -> bool {
+        self.request.load(SeqCst)
+    }
+
     /// K7, by the dispatcher: from here on no signal touches the run.
     pub(super) fn retract(&self) {
         self.entering.store(null_mut(), SeqCst);

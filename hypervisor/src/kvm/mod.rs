@@ -2,20 +2,23 @@
 
 mod dispatcher;
 mod handshake;
+mod idle;
 mod kick;
 mod vcpu;
 
-/// What [`handshake`] is built on; its model check puts loom's in this place.
+/// What [`handshake`] and [`idle`] are built on; their model checks put loom's in this place.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+    pub(super) use std::sync::{Condvar, MutexGuard};
 }
 
 use crate::clock::Clock;
 use crate::dispatch_log::{self, LogEntry, LogReader};
-use crate::engine::{Engine, EngineError, Flow, Observer, RunOutcome, RunSpec};
-use crate::guest::GuestMemory;
+use crate::engine::{Engine, EngineError, Flow, Observer, RunOutcome};
+use crate::guest::{GuestMemory, Payload};
 use crate::host;
-use apportion_scheduler::{GuestId, LpId, Nanos, Scheduler};
+use crate::run_spec::{Change, RunSpec};
+use apportion_scheduler::{GuestId, LpId, Nanos};
 use dispatcher::{Dispatcher, Shared};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
@@ -69,32 +72,33 @@ impl KvmEngine {
 
     /// VMs, VPs and the scheduler for `spec`, nothing running yet.
     fn build(&self, spec: &RunSpec) -> Result<(Vec<VmFd>, Shared), EngineError> {
-        let mut scheduler = Scheduler::new(spec.lps, spec.slice, spec.policy);
-        let (mut vms, mut vcpus) = (Vec::new(), Vec::<Vcpu>::new());
+        let scheduler = spec.admit()?;
+        let owners = spec.owners();
+        let mut vms = Vec::new();
+        // VPs that are added later exist from the start, and nobody runs them until then.
+        let mut vcpus: Vec<Option<Vcpu>> = owners.iter().map(|_| None).collect();
         for (index, guest) in spec.guests.iter().enumerate() {
             let failed = |(step, source)| EngineError::Guest {
                 guest: guest.name.clone(),
                 step,
                 source,
             };
-            let id = GuestId(index as u32);
-            for _ in 0..guest.vps {
-                scheduler
-                    .add(id, guest.controls)
-                    .map_err(|source| EngineError::Refused {
-                        guest: guest.name.clone(),
-                        source,
-                    })?;
-            }
-            let memory = GuestMemory::new(guest.payload, guest.vps)
+            let numbers = spec.vps_of(GuestId(index as u32));
+            let count = numbers.len() as u32;
+            let memory = GuestMemory::new(guest.payload, count)
                 .map_err(|error| failed(("prepare its memory", error.into())))?;
-            let (vm, vps) =
-                vcpu::build(&self.kvm, &self.cpuid, memory, guest.vps).map_err(failed)?;
+            let (vm, vps) = vcpu::build(&self.kvm, &self.cpuid, memory, count).map_err(failed)?;
             vms.push(vm);
-            vcpus.extend(vps);
+            for (vp, vcpu) in numbers.into_iter().zip(vps) {
+                vcpus[vp.index()] = Some(vcpu);
+            }
         }
-        let owners = spec.owners().into_iter().map(|(guest, _)| guest).collect();
-        let shared = Shared::new(self.clock, scheduler, spec.lps as usize, vcpus, owners);
+        let owners = owners
+            .into_iter()
+            .map(|(guest, _)| (guest, spec.guests[guest.index()].payload))
+            .collect();
+        let vcpus = vcpus.into_iter().flatten().collect();
+        let shared = Shared::new(self.clock, scheduler, spec.seed, vcpus, owners);
         Ok((vms, shared))
     }
 }
@@ -112,6 +116,26 @@ impl Engine for KvmEngine {
                 available,
             });
         }
+        let spins = |payload| matches!(payload, Payload::Spin { .. });
+        if let Some(guest) = spec.guests.iter().find(|guest| spins(guest.payload)) {
+            return Err(EngineError::Unsupported {
+                what: format!(
+                    "guest {} has payload spin, which only the simulator can run so far",
+                    guest.name
+                ),
+                instead: "simulator",
+            });
+        }
+        if spec.nodes > 1 {
+            return Err(EngineError::Unsupported {
+                what: format!(
+                    "{} NUMA nodes were asked for, and only the simulator has more than one",
+                    spec.nodes
+                ),
+                instead: "simulator",
+            });
+        }
+        spec.check_admission()?;
         let needed = (spec.guests.len() + spec.owners().len()) as u64 + OTHER_FILES;
         match host::raise_file_limit() {
             Some(limit) if limit < needed => Err(EngineError::TooFewFiles { needed, limit }),
@@ -154,7 +178,7 @@ impl Engine for KvmEngine {
             }
 
             let start = shared.start_guests();
-            let observed = observe(spec, &shared, start, &lp_cpus, &mut logs, observer)?;
+            let mut observed = observe(spec, &shared, start, &lp_cpus, &mut logs, observer)?;
             drop(stop);
             let stopped = shared.clock.now();
             let mut involuntary_switches = 0;
@@ -163,7 +187,11 @@ impl Engine for KvmEngine {
                     lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
                 })?;
             }
-            drain(&mut logs, Nanos(u64::MAX), observer)?;
+            drain(&mut logs, Nanos(u64::MAX), &mut observed.own, observer)?;
+            if spec.decisions {
+                let entries = shared.take_decisions();
+                observer.decisions(entries).map_err(EngineError::Observer)?;
+            }
             if let Some((lp, source)) = shared.take_failure() {
                 return Err(EngineError::Run { lp: lp.0, source });
             }
@@ -205,6 +233,8 @@ struct Observed {
     measured_until: Nanos,
     interrupted: bool,
     steal: Option<Nanos>,
+    /// What the root itself has to report and has not yet.
+    own: Vec<LogEntry>,
 }
 
 /// The root's part of a run: drains the rings until the time is over or the observer has enough.
@@ -226,13 +256,16 @@ fn observe(
     let measured_from = start + spec.warm_up;
     let until = measured_from + spec.duration;
     let mut steal_before = None;
+    let mut changes = spec.changes.iter().peekable();
+    let mut own = Vec::new();
     let mut now = shared.clock.now();
     let mut interrupted = false;
     while now < until && !interrupted && !shared.stopping() {
-        let milestone = if now < measured_from {
-            measured_from
-        } else {
-            until
+        let due = |change: &&Change| measured_from + change.at;
+        let milestone = match changes.peek() {
+            _ if now < measured_from => measured_from,
+            Some(change) => due(change).min(until),
+            None => until,
         };
         let nap = milestone.since(now).min(DRAIN_EVERY);
         thread::sleep(Duration::from_nanos(nap.0));
@@ -240,7 +273,20 @@ fn observe(
         if steal_before.is_none() && now >= measured_from {
             steal_before = Some(host::steal(lp_cpus));
         }
-        drain(logs, now, observer)?;
+        while let Some(change) = changes.next_if(|change| due(change) <= now) {
+            let changed = shared.change(change.action);
+            let (entry, happened) = changed.map_err(|source| EngineError::ChangeRefused {
+                at: change.at,
+                source,
+            })?;
+            own.extend(entry);
+            own.extend(happened);
+        }
+        drain(logs, now, &mut own, observer)?;
+        if spec.decisions {
+            let entries = shared.take_decisions();
+            observer.decisions(entries).map_err(EngineError::Observer)?;
+        }
         interrupted = observer.tick(now, until).map_err(EngineError::Observer)? == Flow::Stop;
         now = shared.clock.now();
     }
@@ -250,6 +296,7 @@ fn observe(
         // An interruption during the warm-up leaves a measurement of length zero.
         measured_until: now.min(until).max(measured_from),
         interrupted: interrupted && now < until,
+        own,
         steal: steal_before
             .flatten()
             .zip(steal_after)
@@ -265,9 +312,10 @@ fn observe(
 fn drain(
     logs: &mut [LogReader],
     cut: Nanos,
+    own: &mut Vec<LogEntry>,
     observer: &mut dyn Observer,
 ) -> Result<(), EngineError> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<LogEntry> = own.extract_if(.., |entry| entry.at() <= cut).collect();
     for log in logs.iter_mut() {
         log.drain_until(cut, &mut entries);
     }

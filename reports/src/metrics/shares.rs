@@ -8,6 +8,9 @@ use polars::prelude::{
     DataFrame, DataType, Expr, IntoLazy as _, LazyFrame, PolarsResult, col, len, lit, when,
 };
 
+/// The lengths of the windows over which the distribution of the error is told.
+const WINDOWS_MS: [u64; 2] = [100, 1_000];
+
 /// One check over the whole measured time of one repetition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareLine {
@@ -182,13 +185,16 @@ pub(super) fn windows(
     let magnitude = when(error.clone().lt(lit(0.0)))
         .then(lit(0.0) - error.clone())
         .otherwise(error);
+    // Phases between changes are windows, too, each of its own length.
+    let [short, long] = WINDOWS_MS.map(|length| col("window_ms").eq(lit(length)));
+    let regular = short.or(long);
     let rows = frames
         .shares
         .clone()
         .lazy()
         .filter(
             of_experiment(experiment)
-                .and(col("window_ms").gt(lit(0)))
+                .and(regular)
                 .and(col("check").eq(lit("share"))),
         )
         .with_column(magnitude.alias("magnitude"));

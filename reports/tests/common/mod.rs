@@ -3,10 +3,11 @@
 
 use apportion_recording::{
     Calibration, Check, DispatchRow, EventKind, EventRow, ExperimentEntry, GuestEntry, HostEntry,
-    Manifest, Noise, Reason, RunEntry, SCHEMA, Scope, ShareRow, Status, SummaryRow, ToolEntry,
-    Verdict,
+    Manifest, Noise, Reason, RunEntry, SCHEMA, Scope, ShareRow, SimulatorEntry, Status, SummaryRow,
+    ToolEntry, Verdict,
 };
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,6 +69,7 @@ pub(crate) fn manifest() -> Manifest {
             governor: "none".into(),
             memory_mib: 2048,
         },
+        decisions: false,
         experiments: vec![experiment("pair")],
         runs: vec![run("pair", 1)],
         verdict: Some(Verdict::Pass),
@@ -83,13 +85,22 @@ pub(crate) fn experiment(name: &str) -> ExperimentEntry {
         text: String::new(),
         text_sha256: String::new(),
         policy: "fair".into(),
+        reserve_model: "additive".into(),
+        weight_scope: "vp".into(),
+        seed: 1,
         lps: 2,
+        nodes: 1,
         slice_ns: 10_000_000,
         warm_up_ns: S,
         duration_ns: 20 * S,
         repetitions: 1,
         tolerance_pp: 0.5,
+        simulator: SimulatorEntry {
+            overhead_ns: 2_000,
+            kick_latency_ns: 25_000,
+        },
         guests: vec![guest("prod", 2, 200), guest("adhoc", 1, 50)],
+        changes: Vec::new(),
     }
 }
 
@@ -101,7 +112,9 @@ fn guest(name: &str, vps: u32, weight: u32) -> GuestEntry {
         weight,
         reserve_pct: 0.0,
         cap_pct: 100.0,
+        affinity: None,
         payload: "burn".into(),
+        parameters: BTreeMap::new(),
     }
 }
 
@@ -109,6 +122,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
     RunEntry {
         experiment: experiment.into(),
         repetition,
+        seed: 1,
         start_ns: 0,
         measured_from_ns: S,
         measured_until_ns: 21 * S,
@@ -126,8 +140,14 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
             involuntary_switches: 12,
             migrations_per_second_per_lp: 0.075,
             max_lag_slices: Some(1.2),
+            idle_while_ready_pct: 0.0,
         },
         crashed: Vec::new(),
+        phases: Vec::new(),
+        convergence: Vec::new(),
+        wakes: Vec::new(),
+        reserves_kept_pct: None,
+        decisions: None,
         verdict: Verdict::Pass,
     }
 }

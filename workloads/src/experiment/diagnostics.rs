@@ -84,6 +84,10 @@ impl Problems {
         self.0.push(problem);
     }
 
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.extend(problems);
+    }
+
     /// The report of all mistakes in the order of the text; `None` if there are none.
     pub(super) fn report(mut self, text: &str, source: &str) -> Option<String> {
         self.0.sort_by_key(Problem::start);

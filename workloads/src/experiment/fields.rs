@@ -5,25 +5,13 @@ use std::ops::Range;
 
 use apportion_scheduler::Nanos;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
+use super::keys::Keys;
 use crate::duration;
 use crate::limits::{Limit, OutOfRange};
 use crate::suggest::{listed, nearest};
-
-/// Which keys a table may have.
-pub(super) struct Keys {
-    /// What the table describes, with its article.
-    pub(super) owner: &'static str,
-    pub(super) allowed: &'static [&'static str],
-    /// Keys that would be right in another place, and how to get them there.
-    pub(super) misplaced: &'static [&'static str],
-    pub(super) move_them: &'static str,
-}
-
-/// Controls of Hyper-V's that the scheduler does not enforce yet.
-const UNENFORCED: [&str; 2] = ["reserve", "cap"];
 
 /// One table while it is read; what is wrong with it goes to `problems`.
 pub(super) struct Fields<'p, 'i> {
@@ -31,6 +19,8 @@ pub(super) struct Fields<'p, 'i> {
     owner: &'static str,
     /// Where to point when a key is missing; `None` is the whole file.
     header: Option<Range<usize>>,
+    /// Some key does not belong here, so that what seems to be missing may be what it was meant for.
+    pub(super) has_strange_keys: bool,
     pub(super) problems: &'p mut Problems,
 }
 
@@ -42,16 +32,18 @@ impl<'p, 'i> Fields<'p, 'i> {
         keys: &Keys,
         problems: &'p mut Problems,
     ) -> Self {
-        for key in table.keys() {
-            if !keys.allowed.contains(&key.get_ref().as_ref()) {
-                problems.push(unknown_key(key.get_ref(), key.span(), keys));
-            }
-        }
+        let strange: Vec<Problem> = table
+            .keys()
+            .filter_map(|key| keys.refuse(key.get_ref(), key.span()))
+            .collect();
+        let has_strange_keys = !strange.is_empty();
+        problems.extend(strange);
         let owner = keys.owner;
         Fields {
             table,
             owner,
             header,
+            has_strange_keys,
             problems,
         }
     }
@@ -67,21 +59,49 @@ impl<'p, 'i> Fields<'p, 'i> {
         Some(key.span())
     }
 
+    /// What `read` makes of `key`, together with the place of its value.
+    pub(super) fn located<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Spanned<T>> {
+        let span = self.table.get(key)?.span();
+        Some(Spanned::new(span, read(self)?))
+    }
+
+    /// Reports it if `key` is not there; `example` is a line that would do.
+    pub(super) fn require(&mut self, key: &str, example: &str) {
+        if self.table.contains_key(key) {
+            return;
+        }
+        let title = format!("key `{key}` is missing");
+        let problem = match &self.header {
+            Some(header) => Problem::at(header.clone(), title, format!("{} needs it", self.owner)),
+            None => Problem::of_file(title),
+        };
+        self.problems
+            .push(problem.help(format!("add a line `{example}`")));
+    }
+
     /// The value of a key that must be there; `example` is a line that would do.
     pub(super) fn required(&mut self, key: &str, example: &str) -> Option<Spanned<DeValue<'i>>> {
-        let value = self.take(key);
-        if value.is_none() {
-            let title = format!("key `{key}` is missing");
-            let problem = match &self.header {
-                Some(header) => {
-                    Problem::at(header.clone(), title, format!("{} needs it", self.owner))
-                }
-                None => Problem::of_file(title),
-            };
-            self.problems
-                .push(problem.help(format!("add a line `{example}`")));
+        self.require(key, example);
+        self.take(key)
+    }
+
+    /// The entries below headers such as `[[guest]]`; `None` where there is no such list.
+    pub(super) fn list(&mut self, key: &str) -> Option<Spanned<DeArray<'i>>> {
+        let value = self.take(key)?;
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Array(entries) => Some(Spanned::new(span, entries)),
+            other => {
+                let remedy = format!("write [[{key}]], in double brackets, above each {key}");
+                let value = Spanned::new(span, other);
+                self.wrong_type(key, &format!("a list of {key}s"), &value, &remedy);
+                None
+            }
         }
-        value
     }
 
     /// A required line of text that is not blank.
@@ -117,9 +137,21 @@ impl<'p, 'i> Fields<'p, 'i> {
         T: TryFrom<i64> + PartialOrd + Display,
     {
         let value = self.take(limit.key)?;
+        self.integer_in(&value, limit)
+    }
+
+    /// A whole number within `limit` that stands alone or in a list.
+    pub(super) fn integer_in<T>(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        limit: &Limit<T>,
+    ) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + Display,
+    {
         let DeValue::Integer(digits) = value.get_ref() else {
             let remedy = format!("use {}", limit.allowed);
-            self.wrong_type(limit.key, "a whole number", &value, &remedy);
+            self.wrong_type(limit.key, "a whole number", value, &remedy);
             return None;
         };
         let number = i64::from_str_radix(digits.as_str(), digits.radix());
@@ -128,6 +160,21 @@ impl<'p, 'i> Fields<'p, 'i> {
             None => Err(limit.refuse(digits)),
         };
         self.in_range(checked, value.span())
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
+        let value = self.take(key)?;
+        if let DeValue::Boolean(truth) = value.get_ref() {
+            return Some(*truth);
+        }
+        self.wrong_type(
+            key,
+            "a boolean",
+            &value,
+            "use true or false, without quotes",
+        );
+        None
     }
 
     /// A number, decimals allowed, within `limit`.
@@ -198,7 +245,13 @@ impl<'p, 'i> Fields<'p, 'i> {
         None
     }
 
-    fn text_in(&mut self, key: &str, value: &Spanned<DeValue<'_>>, remedy: &str) -> Option<String> {
+    /// The text of `value`, reported with the remedy where it is none.
+    pub(super) fn text_in(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        remedy: &str,
+    ) -> Option<String> {
         let text = value.get_ref().as_str();
         if text.is_none() {
             self.wrong_type(key, "a string", value, remedy);
@@ -227,24 +280,6 @@ impl<'p, 'i> Fields<'p, 'i> {
         let title = format!("`{key}` must be {wanted}, not {}", kind_of(value.get_ref()));
         self.problems.push(Problem::at(value.span(), title, remedy));
     }
-}
-
-fn unknown_key(key: &str, span: Range<usize>, keys: &Keys) -> Problem {
-    if UNENFORCED.contains(&key) {
-        let title = format!("this version cannot enforce a {key}");
-        return Problem::at(span, title, "remove this key")
-            .help("guests share by weight alone until reserves and caps are scheduled");
-    }
-    if keys.misplaced.contains(&key) {
-        return Problem::at(span, format!("misplaced key `{key}`"), keys.move_them);
-    }
-    let title = format!("unknown key `{}`", key.escape_debug());
-    let problem = match nearest(key, keys.allowed.iter().copied()).first() {
-        Some(word) => Problem::at(span, title, format!("did you mean `{word}`?")),
-        None => Problem::at(span, title, format!("{} has no such key", keys.owner)),
-    };
-    let allowed = listed(keys.allowed.iter().copied());
-    problem.help(format!("the keys of {} are {allowed}", keys.owner))
 }
 
 /// The type of a value as people call it.

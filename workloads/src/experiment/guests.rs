@@ -3,57 +3,53 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use apportion_scheduler::{Controls, Weight};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::controls::{Given, Placed};
 use super::diagnostics::{Problem, Problems};
-use super::fields::{Fields, Keys};
-use super::{Guest, Payload, parse};
+use super::fields::Fields;
+use super::{Guest, Payload, affinity, keys, payloads};
 use crate::limits;
-
-/// The keys of a `[[guest]]` entry.
-pub(super) const KEYS: [&str; 6] = ["name", "count", "vps", "weight", "payload", "after_work"];
-
-const GUEST: Keys = Keys {
-    owner: "a guest",
-    allowed: &KEYS,
-    misplaced: &parse::KEYS,
-    move_them: "this is a key of the experiment: move it above the first [[guest]] header",
-};
 
 /// What to do where something else stands in the place of guests.
 const REMEDY: &str = "remove this and write each guest below a line [[guest]]";
 
+/// The guests of an experiment, and what the changes need to know about them.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    pub(super) list: Vec<Guest>,
+    /// The controls of each guest with their places in the file.
+    pub(super) placed: Vec<Placed>,
+    /// Every entry of the file has become its guests, so that a name that is not there is a mistake.
+    pub(super) complete: bool,
+}
+
 /// The guests under the key `guest` of the experiment, entries with a count spread out.
-pub(super) fn read_guests(fields: &mut Fields<'_, '_>) -> Vec<Guest> {
-    let Some(value) = fields.take("guest") else {
+pub(super) fn read_guests(fields: &mut Fields<'_, '_>, lps: Option<&Spanned<u32>>) -> Guests {
+    if fields.span_of_key("guest").is_none() {
         let problem = Problem::of_file("there is no guest")
             .help("add a line [[guest]] and below it `name = \"guest\"`");
         fields.problems.push(problem);
-        return Vec::new();
+    }
+    let Some(entries) = fields.list("guest") else {
+        return Guests::default();
     };
-    let span = value.span();
-    let entries = match value.into_inner() {
-        DeValue::Array(entries) if !entries.is_empty() => entries,
-        DeValue::Array(_) => {
-            let problem = Problem::at(span, "there is no guest", REMEDY);
-            fields.problems.push(problem);
-            return Vec::new();
-        }
-        other => {
-            let value = Spanned::new(span, other);
-            let remedy = "write [[guest]], in double brackets, above each guest";
-            fields.wrong_type("guest", "a list of guests", &value, remedy);
-            return Vec::new();
-        }
-    };
+    let span = entries.span();
+    let entries = entries.into_inner();
     let problems = &mut *fields.problems;
+    if entries.is_empty() {
+        problems.push(Problem::at(span, "there is no guest", REMEDY));
+    }
+    let in_file = entries.len();
     let entries: Vec<Entry> = entries
         .into_iter()
-        .filter_map(|entry| Entry::read(entry, problems))
+        .filter_map(|entry| Entry::read(entry, lps, problems))
         .collect();
-    expand(&entries, problems)
+    let mut guests = expand(&entries, problems);
+    let named = entries.iter().filter(|entry| entry.name.is_some()).count();
+    guests.complete = named == in_file && !guests.list.is_empty();
+    guests
 }
 
 /// One `[[guest]]` of the file.
@@ -62,27 +58,35 @@ struct Entry {
     name: Option<Spanned<String>>,
     count: u32,
     vps: u32,
-    controls: Controls,
+    placed: Placed,
+    affinity: Option<Vec<u32>>,
     payload: Payload,
 }
 
 impl Entry {
-    fn read(value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Entry> {
+    fn read(
+        value: Spanned<DeValue<'_>>,
+        lps: Option<&Spanned<u32>>,
+        problems: &mut Problems,
+    ) -> Option<Entry> {
         let header = value.span();
         let DeValue::Table(table) = value.into_inner() else {
             let title = "a guest must be a table";
             problems.push(Problem::at(header, title, REMEDY));
             return None;
         };
-        let mut fields = Fields::open(table, Some(header.clone()), &GUEST, problems);
-        let weight = fields.integer(&limits::WEIGHT);
-        let weight = weight.and_then(|weight| Weight::new(weight).ok());
+        let mut fields = Fields::open(table, Some(header.clone()), &keys::GUEST, problems);
+        let name = fields.name("name = \"guest\"");
+        let count = fields.integer(&limits::COUNT).unwrap_or(1);
+        let vps = fields.integer(&limits::VPS).unwrap_or(1);
+        let placed = Given::read(&mut fields).over(&Placed::default(), fields.problems);
         Some(Entry {
-            name: fields.name("name = \"guest\""),
-            count: fields.integer(&limits::COUNT).unwrap_or(1),
-            vps: fields.integer(&limits::VPS).unwrap_or(1),
-            controls: Controls::with_weight(weight.unwrap_or_default()),
-            payload: read_payload(&mut fields),
+            name,
+            count,
+            vps,
+            placed: placed.unwrap_or_default(),
+            affinity: affinity::read_affinity(&mut fields, lps),
+            payload: payloads::read_payload(&mut fields),
             header,
         })
     }
@@ -99,65 +103,31 @@ impl Entry {
     }
 }
 
-/// `payload` and `after_work`, which only a crash has.
-fn read_payload(fields: &mut Fields<'_, '_>) -> Payload {
-    let kinds = [Payload::Burn, Payload::Crash { after_work: 0 }];
-    let kinds = kinds.map(|payload| (payload.name(), payload));
-    let given = fields.span_of_key("payload").is_some();
-    let kind = fields.choice("payload", &kinds);
-    let after_work_key = fields.span_of_key("after_work");
-    let after_work = fields.integer(&limits::AFTER_WORK);
-
-    let (kind, place) = match kind {
-        Some(kind) => (*kind.get_ref(), kind.span()),
-        // Unknown and reported: no telling whether it has an `after_work`.
-        None if given => return Payload::Burn,
-        None => (Payload::Burn, Range::default()),
-    };
-    let problem = match (kind, after_work_key) {
-        (Payload::Burn, None) => return Payload::Burn,
-        (Payload::Crash { .. }, Some(_)) => {
-            // A number out of range has been reported already.
-            let after_work = after_work.unwrap_or_default();
-            return Payload::Crash { after_work };
-        }
-        (Payload::Burn, Some(key)) => {
-            let title = "`after_work` is for payload `crash` only";
-            let remedy = "remove this key, or write `payload = \"crash\"`";
-            Problem::at(key, title, remedy)
-        }
-        (Payload::Crash { .. }, None) => {
-            let title = "payload `crash` needs `after_work`";
-            let remedy = "add a line such as `after_work = 1000000`";
-            Problem::at(place, title, remedy)
-                .help("it is the number of work units until the guest faults")
-        }
-    };
-    fields.problems.push(problem);
-    Payload::Burn
-}
-
 /// The guests of all entries; empty where there are more VPs than can be.
-fn expand(entries: &[Entry], problems: &mut Problems) -> Vec<Guest> {
+fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
+    let mut guests = Guests::default();
     if let Some(problem) = too_many_vps(entries) {
         problems.push(problem);
-        return Vec::new();
+        return guests;
     }
     let mut claimed = BTreeMap::new();
-    let mut guests = Vec::new();
     for entry in entries {
         let Some(group) = &entry.name else { continue };
         let names = entry.guest_names();
         if let Some(problem) = claim_names(group, &names, &mut claimed) {
             problems.push(problem);
         }
-        guests.extend(names.into_iter().map(|name| Guest {
-            name,
-            group: group.get_ref().clone(),
-            vps: entry.vps,
-            controls: entry.controls,
-            payload: entry.payload,
-        }));
+        for name in names {
+            guests.placed.push(entry.placed.clone());
+            guests.list.push(Guest {
+                name,
+                group: group.get_ref().clone(),
+                vps: entry.vps,
+                controls: entry.placed.controls,
+                affinity: entry.affinity.clone(),
+                payload: entry.payload,
+            });
+        }
     }
     guests
 }

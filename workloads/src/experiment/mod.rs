@@ -1,14 +1,23 @@
 //! An experiment: which guests compete, for how long, and under which policy.
 
+mod affinity;
+mod changes;
+mod controls;
 mod diagnostics;
 mod fields;
 mod guests;
+mod keys;
+mod misfit;
 mod parse;
+mod payloads;
 
 use std::fmt;
 
-use apportion_scheduler::{Controls, Nanos, PolicyKind};
+use apportion_scheduler::{Controls, Nanos, PolicyKind, ReserveModel, WeightScope};
 use thiserror::Error;
+
+pub use changes::{Action, Change};
+pub use misfit::Misfit;
 
 /// An experiment as its file describes it, every number in its range.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +28,8 @@ pub struct Experiment {
     pub why: String,
     /// LPs given to it, 1 to 4096; `None` is every LP of the host.
     pub lps: Option<u32>,
+    /// NUMA nodes that the LPs are divided into evenly, in order; 1 to 64, at most one per LP.
+    pub nodes: u32,
     /// Length of the measured part, above zero and at most 24 h.
     pub duration: Nanos,
     /// Time before the measured part, recorded but not counted; at most 24 h.
@@ -27,16 +38,44 @@ pub struct Experiment {
     pub slice: Nanos,
     /// Who runs next.
     pub policy: PolicyKind,
+    /// Whose claim a weight is.
+    pub weight_scope: WeightScope,
+    /// What a reserve means while the LPs are contended.
+    pub reserve_model: ReserveModel,
     /// How often to run it, 1 to 1000.
     pub repetitions: u32,
     /// Allowed error of a share over the whole run, in percentage points.
     pub tolerance_pp: f64,
+    /// Where everything random in the run begins, below 2⁶³.
+    pub seed: u64,
+    /// What the simulator takes the host to cost.
+    pub simulator: Simulator,
     /// The guests, in the order of the file, at least one.
     pub guests: Vec<Guest>,
+    /// What is altered during the run, in order of time; equal times in the order of the file.
+    pub changes: Vec<Change>,
     /// The file's text, word for word.
     pub text: String,
     /// Where the text came from: the name its diagnostics point to.
     pub source: String,
+}
+
+/// The costs of a simulated host; a real one has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Simulator {
+    /// What the host takes of an LP at each dispatch, at most 1 ms.
+    pub overhead: Nanos,
+    /// How late a dispatch ends at the most, uniformly distributed; at most 1 ms.
+    pub kick_latency: Nanos,
+}
+
+impl Default for Simulator {
+    fn default() -> Simulator {
+        Simulator {
+            overhead: Nanos::from_micros(2),
+            kick_latency: Nanos::from_micros(25),
+        }
+    }
 }
 
 /// One guest of an experiment.
@@ -48,8 +87,10 @@ pub struct Guest {
     pub group: String,
     /// Number of virtual processors, 1 to 64.
     pub vps: u32,
-    /// Weight of each VP; reserve and cap keep their defaults for now.
+    /// Weight, reserve and cap of each VP when the run begins; the cap is no less than the reserve.
     pub controls: Controls,
+    /// The LPs that its VPs may run on, in ascending order, at least one; `None` is every LP.
+    pub affinity: Option<Vec<u32>>,
     /// What runs inside.
     pub payload: Payload,
 }
@@ -64,6 +105,29 @@ pub enum Payload {
         /// Units of work until the fault, above zero.
         after_work: u64,
     },
+    /// Each VP wants CPU time once in every period, and sleeps in between.
+    Periodic {
+        /// From one awakening to the next, 10 µs to 60 s.
+        period: Nanos,
+        /// CPU time wanted in each, less than the period.
+        run: Nanos,
+    },
+    /// Each VP wants to run, then sleeps, both for exponentially distributed times from the seed.
+    OnOff {
+        /// CPU time wanted between two sleeps, on average; 10 µs to 60 s.
+        on: Nanos,
+        /// Time asleep, on average; 10 µs to 60 s.
+        off: Nanos,
+    },
+    /// The guest's VPs share one lock, and a VP spins while another one holds it.
+    Spin {
+        /// CPU time for which a VP holds the lock, 10 µs to 60 s.
+        critical: Nanos,
+        /// CPU time from leaving the lock to wanting it again, 10 µs to 60 s.
+        think: Nanos,
+        /// Whether a spinning VP says so to the hypervisor.
+        hint: bool,
+    },
 }
 
 impl Payload {
@@ -72,6 +136,9 @@ impl Payload {
         match self {
             Payload::Burn => "burn",
             Payload::Crash { .. } => "crash",
+            Payload::Periodic { .. } => "periodic",
+            Payload::OnOff { .. } => "on-off",
+            Payload::Spin { .. } => "spin",
         }
     }
 }

@@ -1,38 +1,16 @@
 //! From the text of a file to a checked experiment.
 
-use apportion_scheduler::{Nanos, PolicyKind};
+use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
-use super::fields::{Fields, Keys};
-use super::{Experiment, ExperimentError, guests};
+use super::fields::Fields;
+use super::{Experiment, ExperimentError, Simulator, changes, guests, keys};
 use crate::limits;
 
 /// The version of the file format that this version reads.
 const SCHEMA: &str = "1";
-
-/// The keys of the top level.
-pub(super) const KEYS: [&str; 11] = [
-    "schema",
-    "name",
-    "why",
-    "lps",
-    "duration",
-    "warm_up",
-    "slice",
-    "policy",
-    "repetitions",
-    "tolerance_pp",
-    "guest",
-];
-
-const EXPERIMENT: Keys = Keys {
-    owner: "an experiment",
-    allowed: &KEYS,
-    misplaced: &guests::KEYS,
-    move_them: "this is a key of a guest: move it below a [[guest]] header",
-};
 
 /// Reads the whole file and collects its mistakes; only a file without any is an experiment.
 pub(super) fn experiment(text: &str, source: &str) -> Result<Experiment, ExperimentError> {
@@ -88,23 +66,29 @@ fn foreign_schema(table: &DeTable<'_>) -> Option<Problem> {
 
 /// The experiment, with stand-ins for what is missing or wrong.
 fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
-    let mut fields = Fields::open(table, None, &EXPERIMENT, problems);
+    let mut fields = Fields::open(table, None, &keys::EXPERIMENT, problems);
     if let Some(schema) = fields.required("schema", "schema = 1")
         && !schema.get_ref().is_integer()
     {
         fields.wrong_type("schema", "a whole number", &schema, "use 1");
     }
     let policies = PolicyKind::ALL.map(|policy| (policy.name(), policy));
+    let models = ReserveModel::ALL.map(|model| (model.name(), model));
+    let scopes = WeightScope::ALL.map(|scope| (scope.name(), scope));
+
     let name = fields.name("name = \"my-experiment\"");
+    let why = fields.sentence("why", "why = \"Does twice the weight get twice the CPU?\"");
+    let lps = fields.located("lps", |fields| fields.integer(&limits::LPS));
+    let nodes = read_nodes(&mut fields, lps.as_ref());
+    let duration = read_duration(&mut fields);
+    let guests = guests::read_guests(&mut fields, lps.as_ref());
+    let changes = changes::read_changes(&mut fields, &guests, lps.as_ref(), duration.as_ref());
     Experiment {
         name: name.map(Spanned::into_inner).unwrap_or_default(),
-        why: fields
-            .sentence("why", "why = \"Does twice the weight get twice the CPU?\"")
-            .unwrap_or_default(),
-        lps: fields.integer(&limits::LPS),
-        duration: fields
-            .duration(&limits::DURATION)
-            .unwrap_or(Nanos::from_millis(10_000)),
+        why: why.unwrap_or_default(),
+        lps: lps.map(Spanned::into_inner),
+        nodes,
+        duration: duration.map(Spanned::into_inner).unwrap_or_default(),
         warm_up: fields
             .duration(&limits::WARM_UP)
             .unwrap_or(Nanos::from_millis(1_000)),
@@ -114,10 +98,64 @@ fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
         policy: fields
             .choice("policy", &policies)
             .map_or(PolicyKind::Fair, Spanned::into_inner),
+        weight_scope: fields
+            .choice("weight_scope", &scopes)
+            .map_or(WeightScope::Vp, Spanned::into_inner),
+        reserve_model: fields
+            .choice("reserve_model", &models)
+            .map_or(ReserveModel::Additive, Spanned::into_inner),
         repetitions: fields.integer(&limits::REPETITIONS).unwrap_or(1),
         tolerance_pp: fields.number(&limits::TOLERANCE_PP).unwrap_or(0.5),
-        guests: guests::read_guests(&mut fields),
+        seed: fields.integer(&limits::SEED).unwrap_or(1),
+        simulator: read_simulator(&mut fields),
+        guests: guests.list,
+        changes,
         text: String::new(),
         source: String::new(),
+    }
+}
+
+/// The duration, with an empty place where it is not said; `None` where it is wrong.
+fn read_duration(fields: &mut Fields<'_, '_>) -> Option<Spanned<Nanos>> {
+    match fields.span_of_key("duration") {
+        Some(_) => fields.located("duration", |fields| fields.duration(&limits::DURATION)),
+        None => Some(Spanned::new(0..0, Nanos::from_millis(10_000))),
+    }
+}
+
+fn read_nodes(fields: &mut Fields<'_, '_>, lps: Option<&Spanned<u32>>) -> u32 {
+    let nodes = fields.located("nodes", |fields| fields.integer(&limits::NODES));
+    if let (Some(nodes), Some(lps)) = (&nodes, lps)
+        && nodes.get_ref() > lps.get_ref()
+    {
+        let title = format!("{} nodes are more than there are LPs", nodes.get_ref());
+        let label = format!("use a whole number from 1 to {}", lps.get_ref());
+        let problem = Problem::at(nodes.span(), title, label).context(lps.span(), "the LPs");
+        fields.problems.push(problem);
+    }
+    nodes.map_or(1, Spanned::into_inner)
+}
+
+/// The table `[simulator]`, each key of which has a default.
+fn read_simulator(fields: &mut Fields<'_, '_>) -> Simulator {
+    let defaults = Simulator::default();
+    let Some(value) = fields.take("simulator") else {
+        return defaults;
+    };
+    let header = value.span();
+    let DeValue::Table(table) = value.get_ref() else {
+        let remedy = "write [simulator], in single brackets, above its keys";
+        fields.wrong_type("simulator", "a table", &value, remedy);
+        return defaults;
+    };
+    let (table, problems) = (table.clone(), &mut *fields.problems);
+    let mut fields = Fields::open(table, Some(header), &keys::SIMULATOR, problems);
+    Simulator {
+        overhead: fields
+            .duration(&limits::OVERHEAD)
+            .unwrap_or(defaults.overhead),
+        kick_latency: fields
+            .duration(&limits::KICK_LATENCY)
+            .unwrap_or(defaults.kick_latency),
     }
 }

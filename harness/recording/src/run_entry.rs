@@ -1,0 +1,147 @@
+//! How one run went: the part of `manifest.json` that is written after each.
+
+use crate::rows::Verdict;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One repetition of one experiment, as it went. Times are ns since the recording's start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEntry {
+    /// Which experiment.
+    pub experiment: String,
+    /// Which repetition, from 1.
+    pub repetition: u32,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// When its guests were started.
+    pub start_ns: u64,
+    /// When measuring began; everything before is warm-up.
+    pub measured_from_ns: u64,
+    /// When measuring ended.
+    pub measured_until_ns: u64,
+    /// Stopped by the user before its planned end.
+    pub interrupted: bool,
+    /// Host CPU behind each LP.
+    pub lp_cpus: Vec<u32>,
+    /// What the run says of the machine's speed and precision.
+    pub calibration: Calibration,
+    /// What disturbed it.
+    pub noise: Noise,
+    /// Guests that crashed, in order.
+    pub crashed: Vec<CrashEntry>,
+    /// The spans between changes, in order; none where nothing changes.
+    pub phases: Vec<PhaseEntry>,
+    /// How soon each guest had its new share after each change.
+    pub convergence: Vec<ConvergenceEntry>,
+    /// How soon guests with payload `periodic` had the CPU after they woke.
+    pub wakes: Vec<WakeEntry>,
+    /// Where LPs that were forced off line left too little for the reserves:
+    /// the part of them that was left at the least, %. Empty where all fitted.
+    pub reserves_kept_pct: Option<f64>,
+    /// Decisions in `decisions.csv`; empty where they were not asked for.
+    pub decisions: Option<u64>,
+    /// Over its guests.
+    pub verdict: Verdict,
+}
+
+/// A span between two changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseEntry {
+    /// From when on.
+    pub from_ns: u64,
+    /// Until when.
+    pub until_ns: u64,
+    /// Over its rows in `shares.csv`.
+    pub verdict: Verdict,
+}
+
+/// How soon a guest had its share after a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConvergenceEntry {
+    /// When the change was due.
+    pub change_ns: u64,
+    /// The guest's name.
+    pub guest: String,
+    /// From how long after the change on it stayed within its bound, in steps
+    /// of 10 ms; empty if not within 1 s, or before the next change or the end.
+    pub converged_ms: Option<u64>,
+}
+
+/// From awakening to having received the burst or a whole slice, over a guest's VPs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WakeEntry {
+    /// The guest's name.
+    pub guest: String,
+    /// slice ÷ reserve + slice + j, the largest where the reserve changed; empty without a reserve.
+    pub bound_ns: Option<u64>,
+    /// All of them.
+    pub all: WakeStatistics,
+    /// Those during which the outer host visibly took no time.
+    pub undisturbed: WakeStatistics,
+    /// On the undisturbed ones; empty where no bound holds.
+    pub verdict: Option<Verdict>,
+}
+
+/// The distribution of wake latencies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WakeStatistics {
+    /// How many.
+    pub wakes: u64,
+    /// How many of them within their bound, %; empty where none has one.
+    pub within_pct: Option<f64>,
+    /// Median, ns.
+    pub p50_ns: u64,
+    /// 99th percentile, ns.
+    pub p99_ns: u64,
+    /// The longest, ns.
+    pub max_ns: u64,
+}
+
+/// A guest's end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CrashEntry {
+    /// Its name.
+    pub guest: String,
+    /// On which of its VPs.
+    pub vp: u32,
+    /// What it died of, and the VP's registers.
+    pub report: String,
+}
+
+/// `GUEST, VP N: REPORT`.
+impl fmt::Display for CrashEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, VP {}: {}", self.guest, self.vp, self.report)
+    }
+}
+
+/// Speed and precision, measured in the run itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Median time from a slice's planned end to the VP having left, ns.
+    pub kick_overshoot_p50_ns: u64,
+    /// Its 99th percentile: the j of every bound.
+    pub kick_overshoot_p99_ns: u64,
+    /// Its maximum.
+    pub kick_overshoot_max_ns: u64,
+    /// Guest-counted units of work per second of charged CPU time.
+    pub work_per_cpu_second: f64,
+    /// Delivered time as a percentage of wall time.
+    pub capacity_pct: f64,
+}
+
+/// What disturbed a run, over its measured time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Noise {
+    /// Time that the outer host took (steal in /proc/stat), % of the LPs' wall time.
+    pub steal_pct: f64,
+    /// Involuntary context switches of the dispatcher threads, warm-up included.
+    pub involuntary_switches: u64,
+    /// Dispatches of a VP on another LP than its last one, per second and LP.
+    pub migrations_per_second_per_lp: f64,
+    /// The largest lag in absolute terms of any VP as it was picked or charged,
+    /// in slices; empty where the policy has none.
+    pub max_lag_slices: Option<f64>,
+    /// Time for which an LP idled while a VP that may run there was Ready, % of the LPs' wall time.
+    pub idle_while_ready_pct: f64,
+}

@@ -1,0 +1,123 @@
+//! What the manifest says: of the invocation as it begins, and of each run as it ends.
+
+use crate::cli::RunArguments;
+use crate::exit::worst;
+use crate::host;
+use crate::plan::Planned;
+use crate::verdict::{Judge, Row, Span, convergence, of_run, wakes};
+use apportion_hypervisor::{RunOutcome, RunSpec};
+use apportion_recording::{
+    Calibration, CrashEntry, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA, Status, ToolEntry,
+};
+use apportion_scheduler::Nanos;
+
+/// The manifest before anything has run.
+pub(crate) fn manifest(plans: &[Planned], arguments: &RunArguments, engine: &str) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        tool: ToolEntry {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_revision: env!("APPORTION_REVISION").to_owned(),
+        },
+        created: jiff::Timestamp::now().to_string(),
+        command: std::env::args().collect(),
+        status: Status::Running,
+        engine: engine.to_owned(),
+        seed: plans.first().map_or(0, |planned| planned.spec.seed),
+        decisions: arguments.decisions,
+        host: host::fingerprint(),
+        experiments: plans.iter().map(Planned::entry).collect(),
+        runs: Vec::new(),
+        verdict: None,
+        error: None,
+    }
+}
+
+/// One run as it went; `decisions` is how many were recorded.
+pub(crate) fn run_entry(
+    judge: &Judge<'_>,
+    spec: &RunSpec,
+    outcome: &RunOutcome,
+    rows: &[Row],
+    decisions: u64,
+) -> RunEntry {
+    let (planned, closed) = (judge.planned, judge.closed);
+    let wakes = wakes(judge);
+    RunEntry {
+        experiment: planned.name().to_owned(),
+        repetition: judge.repetition,
+        seed: spec.seed,
+        start_ns: outcome.start.0,
+        measured_from_ns: closed.measured.start.0,
+        measured_until_ns: closed.measured.end.0,
+        interrupted: outcome.interrupted,
+        lp_cpus: outcome.lp_cpus.clone(),
+        calibration: calibration(judge),
+        noise: noise(judge, outcome),
+        crashed: outcome
+            .crashes
+            .iter()
+            .map(|crash| CrashEntry {
+                guest: planned.spec.guests[crash.guest.index()].name.clone(),
+                vp: crash.vp,
+                report: crash.report.clone(),
+            })
+            .collect(),
+        phases: phases(judge, rows),
+        convergence: convergence(judge),
+        verdict: of_run(rows, &wakes),
+        wakes,
+        reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
+        decisions: spec.decisions.then_some(decisions),
+    }
+}
+
+fn calibration(judge: &Judge<'_>) -> Calibration {
+    let precision = &judge.closed.precision;
+    let sums = judge.closed.whole().map(|whole| {
+        let (received, work) = (whole.total(|vp| vp.received), whole.total(|vp| vp.work));
+        (received, work, whole.delivered(), whole.wall)
+    });
+    let (received, work, delivered, wall) = sums.unwrap_or_default();
+    let quotient = |part: f64, of: f64| if of > 0.0 { part / of } else { 0.0 };
+    Calibration {
+        kick_overshoot_p50_ns: precision.overshoot(0.5).0,
+        kick_overshoot_p99_ns: precision.overshoot(0.99).0,
+        kick_overshoot_max_ns: precision.overshoot(1.0).0,
+        work_per_cpu_second: quotient(work, received) * 1e9,
+        capacity_pct: 100.0 * quotient(delivered, wall),
+    }
+}
+
+fn noise(judge: &Judge<'_>, outcome: &RunOutcome) -> Noise {
+    let closed = judge.closed;
+    let wall = closed.whole().map_or(0.0, |whole| whole.wall);
+    let of_wall = |part: f64| if wall > 0.0 { part / wall } else { 0.0 };
+    let pct = |time: Nanos| 100.0 * of_wall(time.0 as f64);
+    Noise {
+        steal_pct: pct(outcome.steal.unwrap_or_default()),
+        involuntary_switches: outcome.involuntary_switches,
+        migrations_per_second_per_lp: of_wall(closed.precision.migrations as f64 * 1e9),
+        max_lag_slices: closed
+            .precision
+            .max_lag
+            .map(|lag| lag as f64 / judge.planned.spec.slice.0 as f64),
+        idle_while_ready_pct: pct(closed.idle_while_ready),
+    }
+}
+
+fn phases(judge: &Judge<'_>, rows: &[Row]) -> Vec<PhaseEntry> {
+    let phases = judge.closed.phases().into_iter().enumerate();
+    phases
+        .map(|(index, phase)| PhaseEntry {
+            from_ns: phase.start.0,
+            until_ns: phase.end.0,
+            verdict: worst(
+                rows.iter()
+                    .filter(|row| row.span == Span::Phase(index))
+                    .map(|row| row.share.verdict),
+            ),
+        })
+        .collect()
+}

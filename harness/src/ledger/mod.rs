@@ -1,0 +1,254 @@
+//! Who received what and when: a run's log summed up in cells of measured time.
+//!
+//! Windows, phases and the whole run are sums of cells. A dispatch across a
+//! border counts ran·overlap/(end − start) on each side.
+
+mod cells;
+mod closed;
+mod idleness;
+mod oracle;
+mod promise;
+mod wakes;
+mod window;
+
+use crate::plan::{Roster, change_times};
+use crate::statistics::quantile;
+use apportion_hypervisor::RunSpec;
+use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
+use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, What};
+use cells::Cells;
+use idleness::Idleness;
+use promise::{Turn, declared_demand};
+use std::ops::Range;
+use wakes::Wakes;
+
+pub(crate) use cells::{STEP, STEPS};
+pub(crate) use closed::Closed;
+pub(crate) use wakes::Wake;
+pub(crate) use window::{VpSums, Window};
+
+/// The length of the shortest window that is judged.
+pub(crate) const BIN: Nanos = Nanos::from_millis(100);
+
+/// How precisely a run was kept: of the dispatches that ended and the lags that were sampled in its measured time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Precision {
+    /// From a slice's planned end to the VP having left, ns; sorted once the ledger is closed.
+    pub(crate) overshoots: Vec<f64>,
+    /// Dispatches on another LP than the VP's last.
+    pub(crate) migrations: u64,
+    /// The largest lag in absolute terms, ns; `None` under a policy without.
+    pub(crate) max_lag: Option<u64>,
+}
+
+impl Precision {
+    /// A quantile of the overshoot.
+    pub(crate) fn overshoot(&self, q: f64) -> Nanos {
+        Nanos(quantile(&self.overshoots, q).round() as u64)
+    }
+}
+
+/// Sums up one run.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    spec: RunSpec,
+    roster: Roster,
+    /// Known once the guests were started.
+    cells: Option<Cells>,
+    /// What the promise depends on, nearly in order.
+    turns: Vec<(Nanos, Turn)>,
+    /// Each guest's present controls.
+    controls: Vec<Controls>,
+    /// When LPs were off line; without an end those that are.
+    offline: Vec<(LpId, Nanos, Option<Nanos>)>,
+    wakes: Wakes,
+    idleness: Idleness,
+    last_lp: Vec<Option<LpId>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(spec: &RunSpec, roster: &Roster) -> Ledger {
+        Ledger {
+            cells: None,
+            turns: Vec::new(),
+            controls: spec.guests.iter().map(|guest| guest.controls).collect(),
+            offline: Vec::new(),
+            wakes: Wakes::new(spec, &roster.owners),
+            idleness: Idleness::new(spec),
+            last_lp: vec![None; roster.owners.len()],
+            spec: spec.clone(),
+            roster: roster.clone(),
+        }
+    }
+
+    /// Begin of measuring and its planned end.
+    pub(crate) fn measured(&self) -> Option<Range<Nanos>> {
+        Some(self.cells.as_ref()?.measured.clone())
+    }
+
+    /// Enters what happened.
+    pub(crate) fn enter(&mut self, entry: &LogEntry) {
+        match *entry {
+            LogEntry::GuestStarted { guest, at } => self.start(guest, at),
+            LogEntry::GuestCrashed { guest, at, .. } => self.turns.push((at, Turn::Gone(guest))),
+            LogEntry::VpAdded { vp, at } => self.turns.push((at, Turn::Begins(vp))),
+            LogEntry::ControlsChanged {
+                guest,
+                controls,
+                at,
+            } => {
+                self.controls[guest.index()] = controls;
+                self.turns.push((at, Turn::Controls(guest, controls)));
+            }
+            LogEntry::LpChanged { lp, online, at } => self.change_lp(lp, online, at),
+            LogEntry::Vp(happened) => self.enter_happened(happened),
+            LogEntry::Dispatch(dispatch) => self.enter_dispatch(&dispatch),
+            LogEntry::Idle { lp, start, end } => self.enter_idle(lp, start..end),
+            LogEntry::Sample { at, lag, .. } => {
+                let cell = self.cells.as_mut().and_then(|cells| cells.at(at));
+                if let (Some((_, lag)), Some(cell)) = (lag, cell) {
+                    let max = &mut cell.precision.max_lag;
+                    *max = (*max).max(Some(lag.unsigned_abs()));
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, guest: GuestId, at: Nanos) {
+        if self.cells.is_none() {
+            let from = at + self.spec.warm_up;
+            let measured = from..from + self.spec.duration;
+            let vps = self.last_lp.len();
+            self.cells = Some(Cells::new(measured, &change_times(&self.spec), vps));
+        }
+        let vps = self.roster.initial_vps_of(guest);
+        self.turns.extend(vps.map(|vp| (at, Turn::Begins(vp))));
+    }
+
+    fn change_lp(&mut self, lp: LpId, online: bool, at: Nanos) {
+        self.turns.push((at, Turn::Lp(lp, online)));
+        let open =
+            |(of, _, until): &&mut (LpId, Nanos, Option<Nanos>)| *of == lp && until.is_none();
+        match (online, self.offline.iter_mut().find(open)) {
+            (true, Some((_, _, until))) => *until = Some(at),
+            (false, None) => self.offline.push((lp, at, None)),
+            _ => {}
+        }
+    }
+
+    fn enter_happened(&mut self, Happened { vp, at, what }: Happened) {
+        let guest = self.roster.owners[vp.index()].0.index();
+        let declared = declared_demand(self.spec.guests[guest].payload).is_some();
+        match what {
+            What::Slept if !declared => self.turns.push((at, Turn::Wants(vp, false))),
+            What::Woke { due } => {
+                let reserve = self.controls[guest].reserve.percent() / 100.0;
+                self.wakes.woke(vp, due, reserve);
+                if !declared {
+                    self.turns.push((due, Turn::Wants(vp, true)));
+                }
+            }
+            // One that its cap holds still wants to run.
+            What::Slept | What::Held | What::Released => {}
+        }
+    }
+
+    fn enter_dispatch(&mut self, dispatch: &Dispatch) {
+        self.wakes.dispatched(dispatch);
+        let vp = dispatch.vp.index();
+        let moved = self.last_lp[vp]
+            .replace(dispatch.lp)
+            .is_some_and(|lp| lp != dispatch.lp);
+        let Some(cells) = &mut self.cells else { return };
+        cells.spread(dispatch.start, dispatch.end, |window, part| {
+            window.vps[vp].received += part * dispatch.ran.0 as f64;
+            window.vps[vp].work += part * dispatch.work as f64;
+        });
+        if let Some(cell) = cells.at(dispatch.end) {
+            cell.precision.migrations += u64::from(moved);
+            // Both have used their slice up.
+            if matches!(dispatch.reason, Reason::Slice | Reason::Capped) {
+                let overshoot = dispatch.end.since(dispatch.start).since(self.spec.slice);
+                cell.precision.overshoots.push(overshoot.0 as f64);
+            }
+        }
+        let ready = clip(&(dispatch.ready..dispatch.start), &cells.measured);
+        self.idleness.ready(self.roster.owners[vp].0, ready);
+    }
+
+    /// An LP that is off line is not idle.
+    fn enter_idle(&mut self, lp: LpId, span: Range<Nanos>) {
+        let Some(cells) = &mut self.cells else { return };
+        let mut from = span.start;
+        let mut parts = Vec::new();
+        for &(_, off, on) in self.offline.iter().filter(|(of, ..)| *of == lp) {
+            parts.push(from..off.min(span.end));
+            from = from.max(on.unwrap_or(Nanos(u64::MAX)));
+        }
+        parts.push(from..span.end);
+        for part in parts.into_iter().filter(|part| part.start < part.end) {
+            let length = part.end.since(part.start).0 as f64;
+            cells.spread(part.start, part.end, |window, share| {
+                window.idle += share * length;
+            });
+            self.idleness.idle(lp, clip(&part, &cells.measured));
+        }
+    }
+
+    /// Ends measuring at `until`: at the planned end, or after the last whole bin before an interruption.
+    pub(crate) fn close(self, until: Nanos) -> Closed {
+        let changes = change_times(&self.spec);
+        let Some(cells) = self.cells else {
+            return Closed::default();
+        };
+        let start = cells.measured.start;
+        let mut precision = Precision::default();
+        let mut windows = Vec::new();
+        for mut cell in cells.close(until) {
+            precision.overshoots.append(&mut cell.precision.overshoots);
+            precision.migrations += cell.precision.migrations;
+            precision.max_lag = precision.max_lag.max(cell.precision.max_lag);
+            windows.push(cell.sums);
+        }
+        precision.overshoots.sort_by(f64::total_cmp);
+        let end = windows.last().map_or(start, |window| window.end);
+        let begins = |turn: &(Nanos, Turn)| match turn {
+            (at, Turn::Begins(vp)) => Some((*vp, *at)),
+            _ => None,
+        };
+        let mut begun = vec![None; self.last_lp.len()];
+        for (vp, at) in self.turns.iter().filter_map(begins) {
+            begun[vp.index()] = Some(at);
+        }
+        let controls = |turn: &(Nanos, Turn)| match turn {
+            (at, Turn::Controls(guest, controls)) => Some((*at, *guest, *controls)),
+            _ => None,
+        };
+        let changes: Vec<Nanos> = changes.into_iter().map(|at| start + at).collect();
+        let controls = self.turns.iter().filter_map(controls).collect();
+        let reserves_kept = promise::integrate(&self.spec, &self.roster, self.turns, &mut windows);
+        let piece = |cell: &Window| {
+            let bin = cell.start.since(start).0 / BIN.0;
+            (bin, changes.partition_point(|at| *at <= cell.start))
+        };
+        window::expect(&mut windows, |a, b| piece(a) == piece(b));
+        Closed {
+            measured: start..end,
+            begun,
+            controls,
+            reserves_kept,
+            wakes: self.wakes.close(start, end),
+            idle_while_ready: self.idleness.close(),
+            changes,
+            cells: windows,
+            precision,
+        }
+    }
+}
+
+fn clip(span: &Range<Nanos>, to: &Range<Nanos>) -> Range<Nanos> {
+    span.start.max(to.start)..span.end.min(to.end)
+}
+
+#[cfg(test)]
+mod tests;

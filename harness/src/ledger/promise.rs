@@ -1,0 +1,172 @@
+//! What the formula promises over time: solved anew whenever somebody sleeps, wakes, or is changed.
+
+use super::oracle::{EQUAL, Oracle};
+use super::window::{VpSums, Window};
+use crate::plan::Roster;
+use apportion_hypervisor::{Payload, RunSpec};
+use apportion_scheduler::{Controls, GuestId, LpId, Nanos, VpId};
+
+/// Something that the promise depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// A VP exists from now on, and wants to run.
+    Begins(VpId),
+    /// A VP wants to run, or no longer does.
+    Wants(VpId, bool),
+    /// A guest is gone.
+    Gone(GuestId),
+    /// A guest has other controls.
+    Controls(GuestId, Controls),
+    /// An LP is on line or not.
+    Lp(LpId, bool),
+}
+
+/// The demand that a payload declares, as a part of one LP; `None` where its sleeps are recorded instead.
+pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
+    match payload {
+        Payload::Periodic { period, run } => Some(run.0 as f64 / period.0 as f64),
+        _ => None,
+    }
+}
+
+/// Adds the promise to `windows`, which follow each other. Returns the least
+/// part of the reserves that the LPs on line left room for, where it is below 1.
+pub(super) fn integrate(
+    spec: &RunSpec,
+    roster: &Roster,
+    mut turns: Vec<(Nanos, Turn)>,
+    mut windows: &mut [Window],
+) -> Option<f64> {
+    // Entries come nearly in order, and a VP wakes when it was due.
+    turns.sort_by_key(|(at, _)| *at);
+    let mut state = State::new(spec, roster);
+    let mut oracle = Oracle::new(spec);
+    let mut kept: f64 = 1.0;
+    for (index, (from, turn)) in turns.iter().enumerate() {
+        state.apply(*turn);
+        let until = turns.get(index + 1).map_or(Nanos(u64::MAX), |(at, _)| *at);
+        let before = windows.iter().take_while(|window| window.end <= *from);
+        let passed = before.count();
+        windows = &mut windows[passed..];
+        if windows.is_empty() {
+            break;
+        }
+        if until <= windows[0].start.max(*from) {
+            continue;
+        }
+        let rates = state.rates(&mut oracle);
+        kept = kept.min(rates.reserves_kept);
+        for window in windows.iter_mut().take_while(|window| window.start < until) {
+            let span = until.min(window.end).since(window.start.max(*from)).0 as f64;
+            rates.add(span, window);
+        }
+    }
+    (kept < 1.0 - EQUAL).then_some(kept)
+}
+
+/// Who wants to run, and with which controls.
+pub(super) struct State<'a> {
+    roster: &'a Roster,
+    pub(super) controls: Vec<Controls>,
+    pub(super) online: Vec<bool>,
+    present: Vec<bool>,
+    wants: Vec<bool>,
+    /// By guest: VPs that want to run.
+    pub(super) wanting: Vec<u32>,
+}
+
+impl<'a> State<'a> {
+    fn new(spec: &RunSpec, roster: &'a Roster) -> State<'a> {
+        State {
+            roster,
+            controls: spec.guests.iter().map(|guest| guest.controls).collect(),
+            online: vec![true; spec.lps as usize],
+            present: vec![false; roster.owners.len()],
+            wants: vec![false; roster.owners.len()],
+            wanting: vec![0; spec.guests.len()],
+        }
+    }
+
+    fn apply(&mut self, turn: Turn) {
+        let roster = self.roster;
+        match turn {
+            Turn::Begins(vp) => {
+                self.present[vp.index()] = true;
+                self.want(vp, true);
+            }
+            // A crashed guest's VPs may still be told of.
+            Turn::Wants(vp, wants) => self.want(vp, wants && self.present[vp.index()]),
+            Turn::Gone(guest) => {
+                for &vp in roster.vps_of(guest) {
+                    self.present[vp.index()] = false;
+                    self.want(vp, false);
+                }
+            }
+            Turn::Controls(guest, controls) => self.controls[guest.index()] = controls,
+            Turn::Lp(lp, online) => self.online[lp.index()] = online,
+        }
+    }
+
+    fn want(&mut self, vp: VpId, wants: bool) {
+        let before = std::mem::replace(&mut self.wants[vp.index()], wants);
+        let wanting = &mut self.wanting[self.roster.owners[vp.index()].0.index()];
+        *wanting = *wanting + u32::from(wants) - u32::from(before);
+    }
+
+    /// What every VP accumulates from now on.
+    fn rates(&self, oracle: &mut Oracle) -> Rates {
+        let parts = oracle.solve(self);
+        let mut reserves_kept: f64 = 1.0;
+        let vps = self.roster.owners.iter().enumerate().map(|(vp, owner)| {
+            let guest = owner.0.index();
+            let reserve = self.controls[guest].reserve.percent() / 100.0;
+            let mut rate = VpSums::default();
+            if self.present[vp] {
+                rate.present = 1.0;
+                rate.cap = self.controls[guest].cap.percent() / 100.0;
+                rate.reserve = reserve;
+            }
+            if let (true, Some(part)) = (self.wants[vp], &parts[guest]) {
+                let held = reserve.min(part.upper);
+                if part.x < held - EQUAL {
+                    rate.reserve = part.x;
+                    reserves_kept = reserves_kept.min(part.x / held);
+                }
+                if oracle.demand[guest].is_none() {
+                    rate.wanted = 1.0;
+                }
+                match part.carries {
+                    true => rate.carrying = part.x,
+                    false => rate.limited = part.x,
+                }
+            }
+            rate
+        });
+        Rates {
+            vps: vps.collect(),
+            lps: self.online.iter().filter(|online| **online).count() as f64,
+            reserves_kept,
+        }
+    }
+}
+
+/// Per ns of wall time.
+struct Rates {
+    vps: Vec<VpSums>,
+    lps: f64,
+    reserves_kept: f64,
+}
+
+impl Rates {
+    fn add(&self, span: f64, window: &mut Window) {
+        window.wall += span * self.lps;
+        for (sums, rate) in window.vps.iter_mut().zip(&self.vps) {
+            sums.carrying += span * rate.carrying;
+            sums.limited += span * rate.limited;
+            sums.cap += span * rate.cap;
+            sums.reserve += span * rate.reserve;
+            sums.wanted += span * rate.wanted;
+            sums.present += span * rate.present;
+        }
+    }
+}

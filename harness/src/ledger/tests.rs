@@ -1,0 +1,288 @@
+use super::*;
+use crate::plan::burners;
+use apportion_hypervisor::Payload;
+use apportion_scheduler::VpId;
+
+const MS: u64 = 1_000_000;
+
+fn ms(value: u64) -> Nanos {
+    Nanos(value * MS)
+}
+
+fn spec() -> RunSpec {
+    burners(&[("a", 300), ("b", 100)])
+}
+
+fn started(spec: &RunSpec) -> Ledger {
+    let mut ledger = Ledger::new(spec, &Roster::new(spec));
+    for guest in ledger.roster.guests() {
+        ledger.enter(&LogEntry::GuestStarted {
+            guest,
+            at: ms(1000),
+        });
+    }
+    ledger
+}
+
+fn dispatch(vp: u32, start: Nanos, end: Nanos, ran: Nanos) -> LogEntry {
+    LogEntry::Dispatch(Dispatch {
+        lp: LpId(0),
+        vp: VpId(vp),
+        ready: start,
+        start,
+        end,
+        ran,
+        work: 100,
+        reason: Reason::Slice,
+    })
+}
+
+fn received(window: &Window) -> Vec<f64> {
+    window.vps.iter().map(|vp| vp.received).collect()
+}
+
+#[test]
+fn a_dispatch_across_borders_counts_by_overlap() {
+    let mut ledger = started(&spec());
+    // 40 ms from 20 ms before the measured time begins (at 1100 ms): half of it counts.
+    ledger.enter(&dispatch(0, ms(1080), ms(1120), ms(30)));
+    // Across the border of the first two bins: 10 ms and 30 ms of 40.
+    ledger.enter(&dispatch(1, ms(1190), ms(1230), ms(20)));
+    // Beyond the end (1350 ms): a quarter counts.
+    ledger.enter(&dispatch(0, ms(1340), ms(1380), ms(40)));
+    ledger.enter(&LogEntry::Idle {
+        lp: LpId(0),
+        start: ms(1150),
+        end: ms(1180),
+    });
+    let closed = ledger.close(ms(1350));
+    let bins: Vec<_> = closed.windows(BIN).collect();
+    assert_eq!(bins.len(), 2, "the last 50 ms make no window");
+    assert_eq!(received(&bins[0]), [15e6, 5e6]);
+    assert_eq!((bins[0].vps[0].work, bins[0].vps[1].work), (50.0, 25.0));
+    assert_eq!(bins[0].idle, 30e6);
+    assert_eq!(received(&bins[1]), [0.0, 15e6]);
+    let whole = closed.whole().unwrap();
+    assert_eq!((whole.start, whole.end), (ms(1100), ms(1350)));
+    assert_eq!(received(&whole), [25e6, 20e6]);
+    assert_eq!(whole.delivered(), 75e6);
+    assert_eq!(whole.wall, 250e6);
+}
+
+#[test]
+fn what_is_promised_follows_who_wants_to_run() {
+    let mut ledger = started(&spec());
+    ledger.enter(&LogEntry::GuestCrashed {
+        guest: GuestId(0),
+        vp: 0,
+        at: ms(1200),
+    });
+    let whole = ledger.close(ms(1350)).whole().unwrap();
+    // 100 ms of 3 : 1, then 150 ms alone.
+    assert!((whole.vps[0].carrying - 75e6).abs() < 1.0);
+    assert!((whole.vps[1].carrying - 175e6).abs() < 1.0);
+    assert_eq!(whole.vps[0].present, 100e6);
+}
+
+#[test]
+fn an_interrupted_run_ends_with_its_last_whole_bin() {
+    let closed = started(&spec()).close(ms(1290));
+    assert_eq!(closed.measured, ms(1100)..ms(1200));
+    assert_eq!(closed.windows(BIN).count(), 1);
+    assert!(started(&spec()).close(ms(1050)).whole().is_none());
+}
+
+#[test]
+fn overshoot_is_what_a_slice_took_beyond_its_length() {
+    let mut ledger = started(&spec());
+    ledger.enter(&dispatch(0, ms(1100), Nanos(1101 * MS + 30_000), ms(1)));
+    ledger.enter(&dispatch(0, ms(1110), Nanos(1111 * MS + 10_000), ms(1)));
+    let precision = ledger.close(ms(1350)).precision;
+    assert_eq!(precision.overshoots, [10_000.0, 30_000.0]);
+    assert_eq!(precision.overshoot(0.99), Nanos(29_800));
+}
+
+#[test]
+fn a_sleep_counts_from_where_it_began_to_when_it_was_due() {
+    let mut spec = spec();
+    spec.guests[1].payload = Payload::OnOff {
+        on: ms(1),
+        off: ms(1),
+    };
+    let mut ledger = started(&spec);
+    let happened = |at, what| {
+        LogEntry::Vp(Happened {
+            vp: VpId(1),
+            at,
+            what,
+        })
+    };
+    // In another order than it happened.
+    ledger.enter(&happened(ms(1171), What::Woke { due: ms(1170) }));
+    ledger.enter(&happened(ms(1130), What::Slept));
+    ledger.enter(&happened(ms(1200), What::Held));
+    let whole = ledger.close(ms(1350)).whole().unwrap();
+    assert!((whole.vps[1].carrying - 0.25 * 210e6).abs() < 1.0);
+    assert!((whole.vps[0].carrying - 0.75 * 210e6 - 40e6).abs() < 1.0);
+}
+
+#[test]
+fn declared_demand_limits_the_promise_whatever_was_received() {
+    let mut spec = spec();
+    spec.guests[0].payload = Payload::Periodic {
+        period: ms(20),
+        run: ms(1),
+    };
+    let whole = started(&spec).close(ms(1350)).whole().unwrap();
+    // It has all it declared, and what the LPs lose does not change that.
+    assert!((whole.vps[0].limited - 0.05 * 250e6).abs() < 1.0);
+    assert!((whole.vps[1].carrying - 0.95 * 250e6).abs() < 1.0);
+    assert_eq!((whole.vps[0].wanted, whole.vps[1].wanted), (0.0, 250e6));
+}
+
+#[test]
+fn an_lp_off_line_is_no_capacity_and_its_idleness_is_not_delivered() {
+    let mut spec = spec();
+    spec.lps = 2;
+    let mut ledger = started(&spec);
+    for (at, online) in [(ms(1150), false), (ms(1250), true)] {
+        ledger.enter(&LogEntry::LpChanged {
+            lp: LpId(1),
+            online,
+            at,
+        });
+    }
+    ledger.enter(&LogEntry::Idle {
+        lp: LpId(1),
+        start: ms(1100),
+        end: ms(1300),
+    });
+    let whole = ledger.close(ms(1350)).whole().unwrap();
+    assert_eq!(whole.wall, 400e6);
+    assert_eq!(whole.idle, 100e6);
+    // One LP each for 150 ms, then 3 : 1 of one for 100 ms.
+    assert!((whole.vps[0].carrying - 225e6).abs() < 1.0);
+}
+
+#[test]
+fn a_cap_is_summed_up_as_it_changes_and_limits_what_is_promised() {
+    use apportion_scheduler::{Cap, Reserve, Weight};
+    let mut ledger = started(&burners(&[("alone", 100)]));
+    let cap = Cap::from_percent(40.0).unwrap();
+    let controls = Controls::new(Weight::default(), Reserve::default(), cap).unwrap();
+    ledger.enter(&LogEntry::ControlsChanged {
+        guest: GuestId(0),
+        controls,
+        at: ms(1250),
+    });
+    let closed = ledger.close(ms(1350));
+    let vp = closed.whole().unwrap().vps[0];
+    assert!((vp.cap - 190e6).abs() < 1.0);
+    assert!((vp.carrying - 150e6).abs() < 1.0 && (vp.limited - 40e6).abs() < 1.0);
+    let initial = Controls::default();
+    assert_eq!(closed.controls(GuestId(0), initial, ms(1250)), initial);
+    assert_eq!(closed.controls(GuestId(0), initial, ms(1350)), controls);
+}
+
+#[test]
+fn reserves_shrink_where_a_forced_lp_leaves_too_little() {
+    use apportion_scheduler::{Cap, Reserve, Weight};
+    let mut spec = spec();
+    spec.lps = 2;
+    for guest in &mut spec.guests {
+        let reserve = Reserve::from_percent(80.0).unwrap();
+        guest.controls = Controls::new(Weight::default(), reserve, Cap::default()).unwrap();
+    }
+    let mut ledger = started(&spec);
+    ledger.enter(&LogEntry::LpChanged {
+        lp: LpId(0),
+        online: false,
+        at: ms(1150),
+    });
+    let closed = ledger.close(ms(1350));
+    // 1.6 LPs are reserved, one is there.
+    assert!((closed.reserves_kept.unwrap() - 0.625).abs() < 1e-9);
+    let vp = closed.whole().unwrap().vps[0];
+    assert!((vp.reserve - 0.8 * 50e6 - 0.5 * 200e6).abs() < 1.0);
+}
+
+#[test]
+fn phases_lie_between_changes_and_steps_after_them() {
+    use apportion_hypervisor::{Action, Change};
+    let mut spec = spec();
+    let change = |at| Change {
+        at: ms(at),
+        action: Action::LpOn { lp: LpId(0) },
+    };
+    spec.changes = vec![change(33), change(33), change(90)];
+    let mut ledger = started(&spec);
+    ledger.enter(&dispatch(0, ms(1130), ms(1140), ms(10)));
+    let closed = ledger.close(ms(1350));
+    let spans: Vec<_> = closed.phases().iter().map(|p| (p.start, p.end)).collect();
+    assert_eq!(
+        spans,
+        [
+            (ms(1100), ms(1133)),
+            (ms(1133), ms(1190)),
+            (ms(1190), ms(1350))
+        ]
+    );
+    assert_eq!(received(&closed.phases()[0]), [3e6, 0.0]);
+    let steps: Vec<_> = closed.after_changes().collect();
+    // 57 ms to the next change, 160 ms to the end.
+    assert_eq!((steps[0].1.len(), steps[1].1.len()), (5, 16));
+    assert_eq!(received(&steps[0].1[4]), [7e6, 0.0]);
+}
+
+#[test]
+fn a_wake_lasts_until_its_burst_or_a_slice_was_received() {
+    let mut spec = spec();
+    spec.guests[0].payload = Payload::Periodic {
+        period: ms(20),
+        run: ms(5),
+    };
+    let mut ledger = started(&spec);
+    let woke = |ledger: &mut Ledger, at: u64| {
+        ledger.enter(&LogEntry::Vp(Happened {
+            vp: VpId(0),
+            at: ms(at + 1),
+            what: What::Woke { due: ms(at) },
+        }));
+    };
+    let ran = |from: u64, to: u64, reason| {
+        LogEntry::Dispatch(Dispatch {
+            lp: LpId(0),
+            vp: VpId(0),
+            ready: ms(from),
+            start: ms(from),
+            end: ms(to),
+            ran: Nanos(ms(to - from).0 - 10),
+            work: 0,
+            reason,
+        })
+    };
+    // Before measuring begins.
+    woke(&mut ledger, 1090);
+    ledger.enter(&ran(1095, 1096, Reason::Slice));
+    woke(&mut ledger, 1110);
+    ledger.enter(&ran(1113, 1114, Reason::Slice));
+    ledger.enter(&ran(1120, 1124, Reason::Idle));
+    // Beside this one a dispatch of the other VP overran by 5 ms.
+    woke(&mut ledger, 1130);
+    ledger.enter(&dispatch(1, ms(1129), ms(1135), ms(6)));
+    ledger.enter(&ran(1135, 1136, Reason::Idle));
+    woke(&mut ledger, 1330);
+    let wakes = ledger.close(ms(1350)).wakes;
+    let told: Vec<_> = wakes
+        .iter()
+        .map(|wake| (wake.latency(), wake.disturbed, wake.waiting))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (ms(4), false, false),
+            (ms(6), true, false),
+            (ms(20), false, true)
+        ]
+    );
+}

@@ -1,0 +1,110 @@
+//! A planned experiment as the manifest tells it.
+
+use super::Planned;
+use apportion_hypervisor::{Action, Change};
+use apportion_recording::{ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, SimulatorEntry};
+use apportion_scheduler::GuestId;
+use apportion_workloads::{Guest, Payload, find};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+impl Planned {
+    /// As the manifest tells it.
+    pub(crate) fn entry(&self) -> ExperimentEntry {
+        let Planned {
+            experiment, spec, ..
+        } = self;
+        ExperimentEntry {
+            name: experiment.name.clone(),
+            why: experiment.why.clone(),
+            source: match find(&experiment.name) {
+                Ok(shipped) if shipped.source == experiment.source => "shipped".to_owned(),
+                _ => experiment.source.clone(),
+            },
+            text: experiment.text.clone(),
+            text_sha256: sha256(&experiment.text),
+            policy: spec.policy.to_string(),
+            reserve_model: spec.reserve_model.name().to_owned(),
+            weight_scope: spec.weight_scope.name().to_owned(),
+            seed: spec.seed,
+            lps: spec.lps,
+            nodes: spec.nodes,
+            slice_ns: spec.slice.0,
+            warm_up_ns: spec.warm_up.0,
+            duration_ns: spec.duration.0,
+            repetitions: experiment.repetitions,
+            tolerance_pp: experiment.tolerance_pp,
+            simulator: SimulatorEntry {
+                overhead_ns: spec.simulator.overhead.0,
+                kick_latency_ns: spec.simulator.kick_latency.0,
+            },
+            guests: experiment.guests.iter().map(guest).collect(),
+            changes: spec.changes.iter().map(|it| self.change(it)).collect(),
+        }
+    }
+
+    fn change(&self, change: &Change) -> ChangeEntry {
+        let name = |guest: GuestId| self.spec.guests[guest.index()].name.clone();
+        ChangeEntry {
+            at_ns: change.at.0,
+            action: match change.action {
+                Action::SetControls { guest, controls } => ActionEntry::Controls {
+                    guest: name(guest),
+                    weight: controls.weight.get(),
+                    reserve_pct: controls.reserve.percent(),
+                    cap_pct: controls.cap.percent(),
+                },
+                Action::AddVp { guest } => ActionEntry::AddVp { guest: name(guest) },
+                Action::LpOff { lp, force } => ActionEntry::LpOff { lp: lp.0, force },
+                Action::LpOn { lp } => ActionEntry::LpOn { lp: lp.0 },
+            },
+        }
+    }
+}
+
+fn guest(guest: &Guest) -> GuestEntry {
+    GuestEntry {
+        name: guest.name.clone(),
+        group: guest.group.clone(),
+        vps: guest.vps,
+        weight: guest.controls.weight.get(),
+        reserve_pct: guest.controls.reserve.percent(),
+        cap_pct: guest.controls.cap.percent(),
+        affinity: guest.affinity.clone(),
+        payload: guest.payload.to_string(),
+        parameters: parameters(guest.payload),
+    }
+}
+
+fn parameters(payload: Payload) -> BTreeMap<String, u64> {
+    let named: Vec<(&str, u64)> = match payload {
+        Payload::Burn => Vec::new(),
+        Payload::Crash { after_work } => vec![("after_work", after_work)],
+        Payload::Periodic { period, run } => vec![("period_ns", period.0), ("run_ns", run.0)],
+        Payload::OnOff { on, off } => vec![("on_ns", on.0), ("off_ns", off.0)],
+        Payload::Spin {
+            critical,
+            think,
+            hint,
+        } => vec![
+            ("critical_ns", critical.0),
+            ("think_ns", think.0),
+            ("hint", u64::from(hint)),
+        ],
+    };
+    named
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}

@@ -1,0 +1,109 @@
+//! The runs of one invocation, one after the other, into one recording.
+
+use crate::entry::run_entry;
+use crate::exit::Failure;
+use crate::plan::Planned;
+use crate::progress::Progress;
+use crate::recorder::Recorder;
+use crate::table;
+use crate::verdict::{Judge, Row, Span};
+use apportion_hypervisor::{Engine, EngineError};
+use apportion_recording::{Manifest, RunEntry, Scope, Writer};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Done,
+    Interrupted,
+}
+
+/// One invocation's open recording.
+pub(crate) struct Session {
+    pub(crate) writer: Writer,
+    pub(crate) progress: Progress,
+    pub(crate) interrupted: Arc<AtomicBool>,
+    /// Rows of scope guest that are no windows, of every run so far.
+    pub(crate) summed_up: Vec<Row>,
+    /// Why a table could not be printed.
+    pub(crate) unprinted: Option<io::Error>,
+}
+
+impl Session {
+    /// Every repetition of every experiment; repetitions interleave, so that a
+    /// slow change of the machine does not fall on one experiment alone.
+    pub(crate) fn run_all(
+        &mut self,
+        engine: &mut dyn Engine,
+        plans: &[Planned],
+        manifest: &mut Manifest,
+    ) -> Result<Flow, Failure> {
+        let most = plans
+            .iter()
+            .map(|planned| planned.experiment.repetitions)
+            .max();
+        for repetition in 1..=most.unwrap_or(0) {
+            for planned in plans {
+                if repetition > planned.experiment.repetitions {
+                    continue;
+                }
+                let (entry, table) = self.run_one(engine, planned, repetition)?;
+                let interrupted = entry.interrupted;
+                manifest.runs.push(entry);
+                self.writer.manifest(manifest)?;
+                // Recorded first: whoever reads the table may be gone.
+                let printed = self.progress.suspend(|| table::print(&table));
+                self.unprinted = self.unprinted.take().or(printed.err());
+                if interrupted || self.interrupted.load(Ordering::Relaxed) {
+                    return Ok(Flow::Interrupted);
+                }
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    fn run_one(
+        &mut self,
+        engine: &mut dyn Engine,
+        planned: &Planned,
+        repetition: u32,
+    ) -> Result<(RunEntry, String), Failure> {
+        let title = match planned.experiment.repetitions {
+            1 => planned.name().to_owned(),
+            all => format!("{} {repetition}/{all}", planned.name()),
+        };
+        self.progress.begin(&title, planned.length());
+        let mut recorder = Recorder::new(
+            planned,
+            repetition,
+            &mut self.writer,
+            &mut self.progress,
+            &self.interrupted,
+        );
+        let spec = planned.spec_of(repetition);
+        let outcome = engine.run(&spec, &mut recorder)?;
+        let (closed, decisions) = recorder.finish(&outcome).map_err(EngineError::Observer)?;
+        self.progress.end();
+        let crashes = outcome.crashes.iter().map(|crash| crash.guest);
+        let judge = Judge {
+            planned,
+            repetition,
+            engine: engine.name(),
+            closed: &closed,
+            crashed: &crashes.collect::<Vec<_>>(),
+        };
+        let rows = judge.rows();
+        for row in &rows {
+            self.writer.share(&row.share)?;
+        }
+        let entry = run_entry(&judge, &spec, &outcome, &rows, decisions);
+        let table = table::run(&judge, &entry, &rows);
+        let guests = rows
+            .into_iter()
+            .filter(|row| row.share.scope == Scope::Guest && !matches!(row.span, Span::Window(_)));
+        self.summed_up.extend(guests);
+        Ok((entry, table))
+    }
+}

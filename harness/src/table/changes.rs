@@ -1,0 +1,93 @@
+//! The lines that tell of time: phases, how soon changes took effect, and wakes.
+
+use super::lines::{NAMED, micros, more};
+use super::mark;
+use crate::verdict::{Row, Span};
+use apportion_recording::{Check, RunEntry, Scope};
+use apportion_scheduler::Nanos;
+use std::fmt::Write as _;
+
+pub(super) fn phases(text: &mut String, run: &RunEntry, rows: &[Row]) {
+    let since = |at: u64| Nanos(at).since(Nanos(run.measured_from_ns));
+    for (index, phase) in run.phases.iter().enumerate() {
+        let shares = rows
+            .iter()
+            .filter(|row| row.is(Span::Phase(index), Scope::Guest, Check::Share))
+            .map(|row| &row.share);
+        let Some(worst) = shares.max_by(|a, b| a.error_pp.abs().total_cmp(&b.error_pp.abs()))
+        else {
+            continue;
+        };
+        let _ = writeln!(
+            text,
+            "{:<12}{} to {}: largest error {:+.3} pp ({}: {:.2} of {:.2} %) {}",
+            format!("phase {}", index + 1),
+            match since(phase.from_ns) {
+                Nanos::ZERO => "0s".to_owned(),
+                at => at.to_string(),
+            },
+            since(phase.until_ns),
+            worst.error_pp,
+            worst.guest,
+            worst.measured_pct,
+            worst.expected_pct,
+            mark(phase.verdict),
+        );
+    }
+}
+
+/// Per change the guest that took longest.
+pub(super) fn convergence(text: &mut String, run: &RunEntry) {
+    let of_one_change = run.convergence.chunk_by(|a, b| a.change_ns == b.change_ns);
+    for entries in of_one_change {
+        let at = Nanos(entries[0].change_ns).since(Nanos(run.measured_from_ns));
+        let never: Vec<&str> = entries
+            .iter()
+            .filter(|entry| entry.converged_ms.is_none())
+            .map(|entry| entry.guest.as_str())
+            .collect();
+        let slowest = entries.iter().max_by_key(|entry| entry.converged_ms);
+        let _ = match (&never[..], slowest) {
+            ([], Some(entry)) => writeln!(
+                text,
+                "change      at {at}: every guest within its bound from {} ms on",
+                entry.converged_ms.unwrap_or_default()
+            ),
+            ([one], _) => writeln!(
+                text,
+                "change      at {at}: {one} not within its bound by 1 s"
+            ),
+            (many, _) => writeln!(
+                text,
+                "change      at {at}: {} guests not within their bounds by 1 s",
+                many.len()
+            ),
+        };
+    }
+}
+
+pub(super) fn wakes(text: &mut String, run: &RunEntry) {
+    for entry in run.wakes.iter().take(NAMED) {
+        let of = &entry.undisturbed;
+        let _ = write!(
+            text,
+            "wakes       {}: {} of {} undisturbed, {} (p50), {} (p99), {} (max)",
+            entry.guest,
+            of.wakes,
+            entry.all.wakes,
+            micros(of.p50_ns),
+            micros(of.p99_ns),
+            micros(of.max_ns),
+        );
+        let _ = match (entry.bound_ns, of.within_pct, entry.verdict) {
+            (Some(bound), Some(within), verdict) => writeln!(
+                text,
+                "\n            {within:.2} % of these within {} (slice / reserve + slice + j) {}",
+                micros(bound),
+                verdict.map_or("", mark)
+            ),
+            _ => writeln!(text),
+        };
+    }
+    more(text, "wakes", run.wakes.len());
+}

@@ -1,0 +1,234 @@
+//! The lines below the table of a run, none longer than a terminal of 100 columns is wide.
+//!
+//! Writing to a String cannot fail.
+
+use super::changes::{convergence, phases, wakes};
+use super::mark;
+use crate::ledger::BIN;
+use crate::plan::Planned;
+use crate::statistics::quantile;
+use crate::verdict::{Judge, Row, Span, WINDOWS, guest_shares, lag_limit};
+use apportion_hypervisor::Payload;
+use apportion_recording::{Check, RunEntry, Scope, ShareRow, Verdict};
+use apportion_scheduler::{Nanos, Reserve, WeightScope};
+use std::fmt::Write as _;
+
+/// So many guests are named one by one.
+pub(super) const NAMED: usize = 8;
+
+/// Idle time while a VP waits is worth a line from this part of the LPs' time on, %.
+const IDLE_TOLD_PCT: f64 = 0.01;
+
+/// All of them.
+pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, rows: &[Row]) {
+    for note in ceilings(judge.planned, rows) {
+        let _ = writeln!(text, "expected    {note}");
+    }
+    machine(text, judge, run);
+    for length in WINDOWS {
+        windows(text, length, judge.planned.spec.guests.len(), rows);
+    }
+    caps(text, rows);
+    reserves(text, run, rows);
+    phases(text, run, rows);
+    convergence(text, run);
+    wakes(text, run);
+    for crash in &run.crashed {
+        let _ = writeln!(text, "crashed     {crash}");
+    }
+    let _ = write!(text, "{} {}", mark(run.verdict), run.verdict);
+    if !run.crashed.is_empty() {
+        text.push_str(": a guest crashed");
+    } else if let Some(row) = rows.first() {
+        let phases = if run.phases.is_empty() {
+            ""
+        } else {
+            " and phase"
+        };
+        let tolerance = row.share.tolerance_pp;
+        let _ = write!(
+            text,
+            " (tolerance {tolerance} pp, per guest, per VP{phases})"
+        );
+    }
+}
+
+fn machine(text: &mut String, judge: &Judge<'_>, run: &RunEntry) {
+    let (calibration, noise) = (&run.calibration, &run.noise);
+    let _ = writeln!(
+        text,
+        "delivered   {:.2} % of the LPs' wall time, of which shares are parts; \
+         steal {:.2} %",
+        calibration.capacity_pct, noise.steal_pct,
+    );
+    let _ = writeln!(
+        text,
+        "kicks       late by {} (p50), {} (p99: j), {} (max); {} involuntary switches",
+        micros(calibration.kick_overshoot_p50_ns),
+        micros(calibration.kick_overshoot_p99_ns),
+        micros(calibration.kick_overshoot_max_ns),
+        noise.involuntary_switches,
+    );
+    let _ = write!(
+        text,
+        "VPs         {:.1} migrations/s per LP",
+        noise.migrations_per_second_per_lp
+    );
+    if let Some(lag) = noise.max_lag_slices {
+        let spec = &judge.planned.spec;
+        let limit = lag_limit(spec.lps, spec.slice, judge.closed.precision.overshoot(0.99));
+        let _ = write!(
+            text,
+            "; max |lag| {lag:.2} slices (b = {:.2})",
+            limit / spec.slice.0 as f64
+        );
+    }
+    text.push('\n');
+    if noise.idle_while_ready_pct > IDLE_TOLD_PCT {
+        let _ = writeln!(
+            text,
+            "idle        {:.3} % of the LPs' time although a VP was Ready that may run there",
+            noise.idle_while_ready_pct
+        );
+    }
+}
+
+/// The distribution of the errors of so many guests over windows of one length.
+fn windows(text: &mut String, length: Nanos, guests: usize, rows: &[Row]) {
+    let of_length: Vec<&ShareRow> = rows
+        .iter()
+        .filter(|row| row.is(Span::Window(length), Scope::Guest, Check::Share))
+        .map(|row| &row.share)
+        .collect();
+    if of_length.is_empty() {
+        return;
+    }
+    let mut errors: Vec<f64> = of_length.iter().map(|row| row.error_pp.abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    let outside = of_length
+        .iter()
+        .filter(|row| row.verdict != Verdict::Pass)
+        .count();
+    let _ = writeln!(
+        text,
+        "{:<12}error median {:.3}, p95 {:.3}, max {:.3} pp; {:.2} % of {} x {} outside their bound",
+        format!("per {length}"),
+        quantile(&errors, 0.5),
+        quantile(&errors, 0.95),
+        quantile(&errors, 1.0),
+        100.0 * outside as f64 / of_length.len() as f64,
+        of_length.len() / guests,
+        guests,
+    );
+}
+
+/// Per guest with a cap what it received, and its largest excess over any of the shortest windows.
+fn caps(text: &mut String, rows: &[Row]) {
+    let whole: Vec<&ShareRow> = of_whole(rows, Check::Cap);
+    for row in whole.iter().take(NAMED) {
+        let windows = rows
+            .iter()
+            .filter(|other| other.is(Span::Window(BIN), Scope::Guest, Check::Cap))
+            .filter(|other| other.share.guest == row.guest)
+            .map(|other| (other.share.error_pp, other.share.bound_pp));
+        let _ = write!(
+            text,
+            "cap         {}: {:.2} of at most {:.2} % of wall time {}",
+            row.guest,
+            row.measured_pct,
+            row.expected_pct,
+            mark(row.verdict)
+        );
+        let _ = match windows.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((excess, bound)) => writeln!(
+                text,
+                "; over {BIN} up to {excess:+.2} pp (bound {bound:.2})"
+            ),
+            None => writeln!(text),
+        };
+    }
+    more(text, "cap", whole.len());
+}
+
+fn reserves(text: &mut String, run: &RunEntry, rows: &[Row]) {
+    let whole = of_whole(rows, Check::Reserve);
+    for row in whole.iter().take(NAMED) {
+        let _ = writeln!(
+            text,
+            "reserve     {}: {:.2} of at least {:.2} % of wall time {}",
+            row.guest,
+            row.measured_pct,
+            row.expected_pct,
+            mark(row.verdict)
+        );
+    }
+    more(text, "reserve", whole.len());
+    if let Some(kept) = run.reserves_kept_pct {
+        let _ = writeln!(
+            text,
+            "reserve     scaled down to {kept:.1} % at the least: too few LPs were left on line"
+        );
+    }
+}
+
+fn of_whole(rows: &[Row], check: Check) -> Vec<&ShareRow> {
+    rows.iter()
+        .filter(|row| row.is(Span::Whole, Scope::Guest, check))
+        .map(|row| &row.share)
+        .collect()
+}
+
+pub(super) fn more(text: &mut String, what: &str, guests: usize) {
+    if guests > NAMED {
+        let _ = writeln!(
+            text,
+            "{what:<12}and {} more guests, see shares.csv",
+            guests - NAMED
+        );
+    }
+}
+
+/// Where a guest's weight alone would give it more than its VPs can use.
+fn ceilings(planned: &Planned, rows: &[Row]) -> Vec<String> {
+    let spec = &planned.spec;
+    let guests = &spec.guests;
+    let plain = spec.changes.is_empty()
+        && spec.weight_scope == WeightScope::Vp
+        && guests.iter().all(|guest| {
+            guest.controls.reserve == Reserve::default()
+                && guest.affinity.is_none()
+                && matches!(guest.payload, Payload::Burn)
+        });
+    if !plain {
+        return Vec::new();
+    }
+    let claim = |weight: u32, vps: u32| f64::from(weight) * f64::from(vps);
+    let all: f64 = guests
+        .iter()
+        .map(|guest| claim(guest.controls.weight.get(), guest.vps))
+        .sum();
+    let ceiling = |vps: u32, cap: f64| cap * f64::from(vps) / f64::from(spec.lps);
+    guest_shares(rows)
+        .zip(guests)
+        .filter_map(|(row, guest)| {
+            let by_weight = 100.0 * claim(row.weight, guest.vps) / all;
+            let cap = guest.controls.cap.percent();
+            let most = ceiling(guest.vps, cap);
+            (by_weight > most).then(|| {
+                let why = match cap {
+                    100.0 => "one LP each".to_owned(),
+                    cap => format!("{cap} % of an LP each"),
+                };
+                format!(
+                    "{}: {by_weight:.2} % by weight, but its {} VP(s) can use {most:.2} %, {why}",
+                    guest.name, guest.vps,
+                )
+            })
+        })
+        .take(NAMED)
+        .collect()
+}
+
+pub(super) fn micros(ns: u64) -> String {
+    format!("{:.0} us", ns as f64 / 1e3)
+}

@@ -1,0 +1,78 @@
+//! Tables for people, on stdout.
+
+mod changes;
+mod lines;
+mod run;
+
+use apportion_recording::Verdict;
+use apportion_workloads::Experiment;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use std::io::{self, Write as _};
+
+pub(crate) use run::run;
+
+/// Writes `text` to stdout. A reader that has gone away is no error: `apportion list | head` is fine.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a line to stderr, where somebody reads it.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The shipped experiments.
+pub(crate) fn catalogue(experiments: &[Experiment]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["NAME", "LPS", "VPS", "GUESTS (WEIGHT)", "WHY"]);
+    for experiment in experiments {
+        let vps: u32 = experiment.guests.iter().map(|guest| guest.vps).sum();
+        // The guests of one entry follow each other.
+        let guests: Vec<String> = experiment
+            .guests
+            .chunk_by(|a, b| a.group == b.group)
+            .map(|guests| {
+                let count = match guests.len() {
+                    1 => String::new(),
+                    count => format!("{count} x "),
+                };
+                let (group, weight) = (&guests[0].group, guests[0].controls.weight.get());
+                format!("{count}{group} ({weight})")
+            })
+            .collect();
+        table.add_row([
+            experiment.name.clone(),
+            experiment
+                .lps
+                .map_or("all".to_owned(), |lps| lps.to_string()),
+            vps.to_string(),
+            guests.join("\n"),
+            experiment.why.clone(),
+        ]);
+    }
+    trim_lines(&table.to_string())
+}
+
+fn trim_lines(text: &str) -> String {
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "✓",
+        Verdict::Fail => "✗",
+        Verdict::Inconclusive => "?",
+        Verdict::Skipped => "-",
+    }
+}

@@ -1,0 +1,51 @@
+//! How soon a guest has its new share after a change.
+
+use super::Judge;
+use crate::ledger::STEP;
+use apportion_recording::ConvergenceEntry;
+use apportion_scheduler::VpId;
+
+/// One entry per change and guest: the time from which on what the guest has
+/// received since the change stays within n·2b of what it should have.
+pub(crate) fn convergence(judge: &Judge<'_>) -> Vec<ConvergenceEntry> {
+    let mut entries = Vec::new();
+    for (due, sums) in judge.closed.after_changes() {
+        for guest in judge.planned.roster.guests() {
+            let all = judge.planned.roster.vps_of(guest);
+            let errors = sums.iter().map(|sum| {
+                let begun = |vp: &&VpId| judge.closed.has_begun(**vp, sum.end);
+                let vps: Vec<VpId> = all.iter().filter(begun).copied().collect();
+                let error = sum.sum(&vps, |vp| vp.received) - sum.expected(&vps);
+                error.abs() <= judge.bounds().share_ns(vps.len())
+            });
+            let within: Vec<bool> = errors.collect();
+            let first = settled(&within);
+            entries.push(ConvergenceEntry {
+                change_ns: due.0,
+                guest: judge.planned.spec.guests[guest.index()].name.clone(),
+                converged_ms: first.map(|step| (step as u64 + 1) * STEP.0 / 1_000_000),
+            });
+        }
+    }
+    entries
+}
+
+/// The first step from which on all are within; `None` where the last is not.
+fn settled(within: &[bool]) -> Option<usize> {
+    let outside = within.iter().rposition(|within| !within);
+    let first = outside.map_or(0, |last| last + 1);
+    (first < within.len()).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settled_is_from_where_on_nothing_is_outside() {
+        assert_eq!(settled(&[true, true]), Some(0));
+        assert_eq!(settled(&[true, false, true, true]), Some(2));
+        assert_eq!(settled(&[true, false]), None);
+        assert_eq!(settled(&[]), None);
+    }
+}

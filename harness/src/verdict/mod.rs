@@ -1,0 +1,63 @@
+//! Measured against promised: the rows of shares.csv and summary.csv, each with its bound and its verdict.
+
+mod bounds;
+mod convergence;
+mod rows;
+mod summary;
+mod wakes;
+
+use crate::exit::worst;
+use crate::ledger::BIN;
+use apportion_recording::{Check, Scope, ShareRow, Verdict, WakeEntry};
+use apportion_scheduler::Nanos;
+
+pub(crate) use bounds::lag_limit;
+pub(crate) use convergence::convergence;
+pub(crate) use rows::Judge;
+pub(crate) use summary::summarise;
+pub(crate) use wakes::wakes;
+
+/// The windows over which the distribution of the error is told, besides the whole run.
+pub(crate) const WINDOWS: [Nanos; 2] = [BIN, Nanos::from_millis(1_000)];
+
+/// What a row speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    /// The whole measured time.
+    Whole,
+    /// The time between two changes, counted from 0.
+    Phase(usize),
+    /// A window of this length.
+    Window(Nanos),
+}
+
+/// A row of shares.csv.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) span: Span,
+    /// Whether the run's verdict depends on it.
+    pub(crate) counts: bool,
+    pub(crate) share: ShareRow,
+}
+
+impl Row {
+    /// Whether it is about a guest's share, cap or reserve over `span`.
+    pub(crate) fn is(&self, span: Span, scope: Scope, check: Check) -> bool {
+        self.span == span && self.share.scope == scope && self.share.check == check
+    }
+}
+
+/// A guest's shares over the whole run, in the order of guests.
+pub(crate) fn guest_shares(rows: &[Row]) -> impl Iterator<Item = &ShareRow> {
+    rows.iter()
+        .filter(|row| row.is(Span::Whole, Scope::Guest, Check::Share))
+        .map(|row| &row.share)
+}
+
+/// The verdict of one repetition: the worst of its rows over the whole run, or
+/// over the phases where there are some, and of its wakes.
+pub(crate) fn of_run(rows: &[Row], wakes: &[WakeEntry]) -> Verdict {
+    let counting = rows.iter().filter(|row| row.counts);
+    let of_wakes = wakes.iter().filter_map(|entry| entry.verdict);
+    worst(counting.map(|row| row.share.verdict).chain(of_wakes))
+}

@@ -1,0 +1,200 @@
+//! The rows of shares.csv: for the whole run, each phase and each window what every guest and VP received.
+
+use super::bounds::{self, Bounds};
+use super::{Row, Span, WINDOWS};
+use crate::ledger::{Closed, VpSums, Window};
+use crate::plan::Planned;
+use apportion_recording::{Check, Scope, ShareRow, Verdict};
+use apportion_scheduler::{GuestId, PolicyKind, VpId};
+
+/// Relative differences below this are rounding.
+const ROUNDING: f64 = 1e-9;
+
+/// One repetition of one experiment, for the rows.
+pub(crate) struct Judge<'a> {
+    pub(crate) planned: &'a Planned,
+    pub(crate) repetition: u32,
+    pub(crate) engine: &'a str,
+    pub(crate) closed: &'a Closed,
+    /// Guests that crashed: they fail, however little they were promised.
+    pub(crate) crashed: &'a [GuestId],
+}
+
+/// Whom a row speaks of: VPs of one guest.
+struct Subject<'a> {
+    guest: GuestId,
+    vp: Option<u32>,
+    vps: &'a [VpId],
+}
+
+impl Judge<'_> {
+    /// The rows of the whole run first, then those of phases, then those of each
+    /// window length. None where nothing was measured.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let phases = self.closed.phases();
+        if let Some(whole) = self.closed.whole() {
+            self.judge(&whole, Span::Whole, phases.is_empty(), &mut rows);
+        }
+        for (index, phase) in phases.iter().enumerate() {
+            self.judge(phase, Span::Phase(index), true, &mut rows);
+        }
+        for length in WINDOWS {
+            for window in self.closed.windows(length) {
+                self.judge(&window, Span::Window(length), false, &mut rows);
+            }
+        }
+        rows
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            lps: self.planned.spec.lps,
+            slice: self.planned.spec.slice,
+            overshoot: self.closed.precision.overshoot(0.99),
+        }
+    }
+
+    fn judge(&self, window: &Window, span: Span, counts: bool, rows: &mut Vec<Row>) {
+        for guest in self.planned.roster.guests() {
+            let begun = |vp: &VpId| self.closed.has_begun(*vp, window.end);
+            let all = self.planned.roster.vps_of(guest).iter().copied();
+            let vps: Vec<VpId> = all.filter(begun).collect();
+            let each = vps.iter().enumerate().map(|(index, _)| Subject {
+                guest,
+                vp: Some(index as u32),
+                vps: &vps[index..=index],
+            });
+            let together = Subject {
+                guest,
+                vp: None,
+                vps: &vps,
+            };
+            for subject in [together].into_iter().chain(each) {
+                let shares = self.checks(window, span, &subject);
+                rows.extend(shares.into_iter().map(|share| Row {
+                    span,
+                    counts,
+                    share,
+                }));
+            }
+        }
+    }
+
+    /// The share, and cap and reserve where there is one to check.
+    fn checks(&self, window: &Window, span: Span, subject: &Subject<'_>) -> Vec<ShareRow> {
+        let sum = |of: fn(&VpSums) -> f64| window.sum(subject.vps, of);
+        let (present, wanted) = (sum(|vp| vp.present), sum(|vp| vp.wanted));
+        let (cap, reserve) = (sum(|vp| vp.cap), sum(|vp| vp.reserve));
+        let mut rows = vec![self.share(window, span, subject)];
+        if cap < present * (1.0 - ROUNDING) {
+            rows.push(self.cap(window, span, subject));
+        }
+        // What a reserve gives to whoever sleeps shows when it wakes.
+        let burns = wanted >= present * (1.0 - ROUNDING);
+        if reserve > 0.0 && burns && self.planned.spec.policy == PolicyKind::Fair {
+            rows.push(self.reserve(window, span, subject));
+        }
+        rows
+    }
+
+    fn share(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
+        let delivered = window.delivered();
+        let expected = percent(window.expected(subject.vps), delivered);
+        let measured = percent(window.sum(subject.vps, |vp| vp.received), delivered);
+        let bound = self.bounds().share_pp(subject.vps.len(), window.wall);
+        let error = measured - expected;
+        let verdict = match span {
+            Span::Whole | Span::Phase(_) if self.crashed.contains(&subject.guest) => Verdict::Fail,
+            _ if delivered == 0.0 => Verdict::Inconclusive,
+            Span::Whole | Span::Phase(_) => {
+                bounds::long_share(error, self.planned.experiment.tolerance_pp, bound)
+            }
+            Span::Window(_) => bounds::window_share(error, bound),
+        };
+        ShareRow {
+            expected_pct: expected,
+            measured_pct: measured,
+            error_pp: error,
+            bound_pp: bound,
+            verdict,
+            ..self.row(window, span, subject, Check::Share)
+        }
+    }
+
+    fn cap(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
+        let expected = percent(window.sum(subject.vps, |vp| vp.cap), window.wall);
+        let measured = percent(window.sum(subject.vps, |vp| vp.received), window.wall);
+        let bound = self.bounds().cap_pp(subject.vps.len(), window.wall);
+        ShareRow {
+            expected_pct: expected,
+            measured_pct: measured,
+            error_pp: measured - expected,
+            bound_pp: bound,
+            verdict: bounds::cap(measured - expected, bound),
+            ..self.row(window, span, subject, Check::Cap)
+        }
+    }
+
+    fn reserve(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
+        let expected = percent(window.sum(subject.vps, |vp| vp.reserve), window.wall);
+        let measured = percent(window.sum(subject.vps, |vp| vp.received), window.wall);
+        let bound = self.bounds().share_pp(subject.vps.len(), window.wall);
+        let slack = match span {
+            Span::Window(_) => bound,
+            Span::Whole | Span::Phase(_) => bound + self.planned.experiment.tolerance_pp,
+        };
+        let lost = (100.0 - percent(window.delivered(), window.wall)).max(0.0);
+        ShareRow {
+            expected_pct: expected,
+            measured_pct: measured,
+            error_pp: measured - expected,
+            bound_pp: bound,
+            verdict: bounds::reserve(measured - expected, slack, lost),
+            ..self.row(window, span, subject, Check::Reserve)
+        }
+    }
+
+    /// What all checks of one subject over one window have in common.
+    fn row(&self, window: &Window, span: Span, subject: &Subject<'_>, check: Check) -> ShareRow {
+        let Planned {
+            experiment, spec, ..
+        } = self.planned;
+        let guest = &spec.guests[subject.guest.index()];
+        let controls = self
+            .closed
+            .controls(subject.guest, guest.controls, window.end);
+        ShareRow {
+            experiment: experiment.name.clone(),
+            repetition: self.repetition,
+            engine: self.engine.to_owned(),
+            policy: spec.policy.to_string(),
+            scope: match subject.vp {
+                Some(_) => Scope::Vp,
+                None => Scope::Guest,
+            },
+            guest: guest.name.clone(),
+            vp: subject.vp,
+            weight: controls.weight.get(),
+            reserve_pct: controls.reserve.percent(),
+            cap_pct: controls.cap.percent(),
+            check,
+            window_ms: match span {
+                Span::Whole => 0,
+                Span::Phase(_) | Span::Window(_) => window.length().0 / 1_000_000,
+            },
+            window_start_ns: window.start.0,
+            work_pct: percent(
+                window.sum(subject.vps, |vp| vp.work),
+                window.total(|vp| vp.work),
+            ),
+            capacity_pct: percent(window.delivered(), window.wall),
+            tolerance_pp: experiment.tolerance_pp,
+            ..ShareRow::default()
+        }
+    }
+}
+
+fn percent(part: f64, of: f64) -> f64 {
+    if of > 0.0 { 100.0 * part / of } else { 0.0 }
+}

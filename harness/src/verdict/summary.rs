@@ -1,0 +1,53 @@
+//! Over all repetitions: the rows of summary.csv.
+
+use super::{Row, guest_shares};
+use crate::exit::worst;
+use crate::plan::Planned;
+use crate::statistics::{ci95, mean};
+use apportion_recording::{ShareRow, SummaryRow};
+
+/// One row per guest of `planned` over all its repetitions; `rows` are rows of scope guest of any experiment.
+pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
+    let of_guest = |name: &str| -> Vec<Row> {
+        rows.iter()
+            .filter(|row| row.share.experiment == planned.name() && row.share.guest == name)
+            .cloned()
+            .collect()
+    };
+    planned
+        .spec
+        .guests
+        .iter()
+        .filter_map(|guest| {
+            let rows = of_guest(&guest.name);
+            let shares: Vec<&ShareRow> = guest_shares(&rows).collect();
+            let first = *shares.first()?;
+            let column =
+                |of: fn(&ShareRow) -> f64| shares.iter().map(|row| of(row)).collect::<Vec<_>>();
+            let measured = column(|row| row.measured_pct);
+            let interval = ci95(&measured);
+            let worst_error_pp = column(|row| row.error_pp)
+                .into_iter()
+                .max_by(|a, b| a.abs().total_cmp(&b.abs()))
+                .unwrap_or_default();
+            let counting = rows.iter().filter(|row| row.counts);
+            Some(SummaryRow {
+                experiment: first.experiment.clone(),
+                engine: first.engine.clone(),
+                policy: first.policy.clone(),
+                guest: guest.name.clone(),
+                weight: first.weight,
+                vps: guest.vps,
+                repetitions: shares.len() as u32,
+                expected_pct: mean(&column(|row| row.expected_pct)),
+                measured_pct: mean(&measured),
+                ci95_low_pct: interval.map(|(low, _)| low),
+                ci95_high_pct: interval.map(|(_, high)| high),
+                work_pct: mean(&column(|row| row.work_pct)),
+                worst_error_pp,
+                tolerance_pp: first.tolerance_pp,
+                verdict: worst(counting.map(|row| row.share.verdict)),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! On KVM: decisions, caps, reserves, sleeps and changes.
+
+use crate::{apportion, recompute, run_in, stderr, stdout};
+use apportion_recording::{
+    Check, EventKind, EventRow, ShareRow, Verdict, files, read_manifest, read_rows,
+};
+use std::fs;
+use tempfile::TempDir;
+
+pub(crate) fn decisions_replayed() {
+    let dir = TempDir::new().unwrap();
+    run_in(
+        dir.path(),
+        &[
+            "wake",
+            "cap",
+            "--duration",
+            "1s",
+            "--repetitions",
+            "2",
+            "--decisions",
+            "--out",
+            "rec",
+        ],
+    );
+    let output = apportion()
+        .args(["replay-decisions", "rec"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", stderr(&output));
+    assert!(
+        told.contains("of 4 run(s) replayed: all identical"),
+        "{told}"
+    );
+    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
+    let recorded: u64 = manifest.runs.iter().filter_map(|run| run.decisions).sum();
+    assert!(told.starts_with(&format!("{recorded} decisions")), "{told}");
+}
+
+pub(crate) fn changed_decision_found() {
+    let dir = TempDir::new().unwrap();
+    run_in(
+        dir.path(),
+        &["tlfs", "--duration", "300ms", "--decisions", "--out", "rec"],
+    );
+    let path = dir.path().join("rec").join(files::DECISIONS);
+    let text = fs::read_to_string(&path).unwrap();
+    // Some dispatch that went to one guest went to another, so it says.
+    let line = text.lines().nth(400).unwrap();
+    let (at, line) = text
+        .lines()
+        .enumerate()
+        .skip(400)
+        .find(|(_, line)| line.contains(",pick,") && line.contains("run vp="))
+        .unwrap_or((400, line));
+    let vp = line
+        .split("run vp=")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    let other = if vp == "0" { "1" } else { "0" };
+    let changed = line.replace(&format!("run vp={vp}"), &format!("run vp={other}"));
+    fs::write(&path, text.replacen(line, &changed, 1)).unwrap();
+    let output = apportion()
+        .args(["replay-decisions", "rec"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(3), "{told}{}", stderr(&output));
+    let place = format!("tlfs, repetition 1: decision {}, at ", at - 1);
+    assert!(told.contains(&place), "{told}");
+    assert!(
+        told.contains(&format!("recorded `run vp={other}"))
+            && told.contains(&format!("replayed `run vp={vp}")),
+        "{told}"
+    );
+}
+
+const LIVELY: &str = r#"
+    schema = 1
+    name = "lively"
+    why = "Whatever a run can have on one LP."
+    lps = 1
+    duration = "2s"
+    warm_up = "200ms"
+    [[guest]]
+    name = "sleeper"
+    reserve = 20
+    payload = "periodic"
+    period = "20ms"
+    run = "1ms"
+    [[guest]]
+    name = "moody"
+    payload = "on-off"
+    on = "5ms"
+    off = "10ms"
+    [[guest]]
+    name = "capped"
+    weight = 1000
+    cap = 25
+    [[guest]]
+    name = "reserved"
+    reserve = 30
+    [[change]]
+    at = "700ms"
+    guest = "capped"
+    weight = 50
+    cap = 100
+    [[change]]
+    at = "1300ms"
+    guest = "moody"
+    add_vps = 1
+"#;
+
+pub(crate) fn everything_recorded() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("lively.toml"), LIVELY).unwrap();
+    let output = run_in(
+        dir.path(),
+        &["lively.toml", "--engine", "kvm", "--out", "rec"],
+    );
+    // How well it went depends on who else uses the machine.
+    assert!(
+        [0, 3, 4].contains(&output.status.code().unwrap()),
+        "{}",
+        stderr(&output)
+    );
+    let rec = dir.path().join("rec");
+    recompute::check(&rec);
+    let events: Vec<EventRow> = read_rows(&rec, files::EVENTS).unwrap();
+    let count = |kind, guest: &str| {
+        let of = |event: &&EventRow| event.kind == kind && event.guest.as_deref() == Some(guest);
+        events.iter().filter(of).count()
+    };
+    // Every 20 ms, unless whole periods are missed.
+    assert!(count(EventKind::Wake, "sleeper") > 10);
+    assert!(count(EventKind::Sleep, "moody") > 10);
+    assert_eq!(count(EventKind::VpAdded, "moody"), 1);
+    let controls = events
+        .iter()
+        .find(|event| event.kind == EventKind::Controls)
+        .unwrap();
+    assert_eq!(
+        controls.detail.as_deref(),
+        Some("weight=50 reserve=0 cap=100")
+    );
+    let manifest = read_manifest(&rec).unwrap();
+    let run = &manifest.runs[0];
+    let due = run.measured_from_ns + 700_000_000;
+    assert!(controls.t_ns >= due && controls.t_ns < due + 200_000_000);
+    assert_eq!((run.phases.len(), run.convergence.len()), (3, 8));
+    assert_eq!(run.wakes.len(), 1);
+    // The sleeper's reserve shows in its wakes.
+    let shares: Vec<ShareRow> = read_rows(&rec, files::SHARES).unwrap();
+    let reserves = shares.iter().filter(|row| row.check == Check::Reserve);
+    assert!(reserves.clone().count() > 20 && reserves.clone().all(|row| row.guest == "reserved"));
+}
+
+pub(crate) fn cap_holds() {
+    let dir = TempDir::new().unwrap();
+    run_in(
+        dir.path(),
+        &["cap-idle", "--duration", "2s", "--out", "rec"],
+    );
+    let rec = dir.path().join("rec");
+    recompute::check(&rec);
+    let shares: Vec<ShareRow> = read_rows(&rec, files::SHARES).unwrap();
+    let whole = |check| {
+        let of = |row: &&ShareRow| row.window_ms == 0 && row.check == check;
+        shares.iter().find(of).unwrap()
+    };
+    // Never more than the cap and what its bucket and one late kick allow.
+    let cap = whole(Check::Cap);
+    assert_eq!(cap.verdict, Verdict::Pass, "{cap:?}");
+    assert!((cap.expected_pct - 25.0).abs() < 1e-9);
+    assert!(cap.measured_pct > 5.0, "{cap:?}");
+    assert!(shares.iter().all(|row| row.check != Check::Reserve));
+    let events: Vec<EventRow> = read_rows(&rec, files::EVENTS).unwrap();
+    for kind in [EventKind::Hold, EventKind::Release] {
+        assert!(events.iter().filter(|event| event.kind == kind).count() > 10);
+    }
+}

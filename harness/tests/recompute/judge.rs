@@ -1,0 +1,154 @@
+//! One row of shares.csv against what the other files say.
+
+use super::run::Run;
+use super::sums::{Book, Sums, Totals};
+use super::{AGREEMENT, Row, number};
+use std::collections::BTreeMap;
+
+/// The rows of one run.
+pub(super) struct Judge<'a> {
+    book: &'a Book<'a>,
+    /// By window, as bits.
+    known: BTreeMap<(u64, u64), Totals>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(book: &'a Book<'a>) -> Judge<'a> {
+        Judge {
+            book,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Checks a row. Which checks there should be of the same subject and window?
+    pub(super) fn check_row(&mut self, row: &Row) -> Vec<&'static str> {
+        let run = self.book.run;
+        let start = number(row, "window_start_ns");
+        let ms = number(row, "window_ms");
+        let phase = run
+            .phases
+            .iter()
+            .find(|(from, to)| *from == start && ((to - from) / 1e6).floor() == ms);
+        let window = match (ms, phase) {
+            (0.0, _) => run.measured,
+            (_, Some(phase)) => *phase,
+            _ => (start, start + ms * 1e6),
+        };
+        assert!(
+            window.0 >= run.measured.0 && window.1 <= run.measured.1,
+            "{row:?}"
+        );
+        let totals = self
+            .known
+            .entry((window.0.to_bits(), window.1.to_bits()))
+            .or_insert_with(|| self.book.totals(window));
+        compare(self.book, row, window, phase.is_some(), totals)
+    }
+}
+
+fn compare(
+    book: &Book<'_>,
+    row: &Row,
+    window: (f64, f64),
+    phase: bool,
+    totals: &Totals,
+) -> Vec<&'static str> {
+    let run = book.run;
+    let subject = run.subject(row, window.1);
+    let sum = |of: fn(&Sums) -> f64| subject.iter().map(|&vp| of(&totals.vps[vp])).sum::<f64>();
+    let all_work: f64 = totals.vps.iter().map(|vp| vp.work).sum();
+    let pct = |part: f64, of: f64| if of > 0.0 { 100.0 * part / of } else { 0.0 };
+    let (delivered, wall) = (totals.delivered, totals.wall);
+    let share_bound = 100.0 * book.bound_ns(subject.len()) / wall;
+    let received = sum(|vp| vp.received);
+    let (expected, measured, bound) = match row["check"].as_str() {
+        "share" => (
+            pct(sum(|vp| vp.expected), delivered),
+            pct(received, delivered),
+            share_bound,
+        ),
+        "cap" => {
+            let n = subject.len() as f64;
+            let bound = 100.0 * n * (2.0 * run.slice + book.overshoot) / wall;
+            (pct(sum(|vp| vp.cap), wall), pct(received, wall), bound)
+        }
+        _ => (
+            pct(sum(|vp| vp.reserve), wall),
+            pct(received, wall),
+            share_bound,
+        ),
+    };
+    for (column, value) in [
+        ("expected_pct", expected),
+        ("measured_pct", measured),
+        ("work_pct", pct(sum(|vp| vp.work), all_work)),
+        ("capacity_pct", pct(delivered, wall)),
+        ("error_pp", measured - expected),
+        ("bound_pp", bound),
+    ] {
+        let recorded = number(row, column);
+        assert!(
+            (recorded - value).abs() <= AGREEMENT,
+            "{column}: recorded {recorded}, recomputed {value} in {row:?}"
+        );
+    }
+    let long = row["window_ms"] == "0" || phase;
+    verdict(run, row, long, pct(delivered, wall));
+
+    let mut checks = vec!["share"];
+    let (present, wanted) = (sum(|vp| vp.present), sum(|vp| vp.wanted));
+    if sum(|vp| vp.cap) < present * (1.0 - 1e-9) {
+        checks.push("cap");
+    }
+    if run.fair && sum(|vp| vp.reserve) > 0.0 && wanted >= present * (1.0 - 1e-9) {
+        checks.push("reserve");
+    }
+    checks
+}
+
+/// The verdict from the recorded figures, unless it hangs on a hair.
+fn verdict(run: &Run, row: &Row, long: bool, capacity: f64) {
+    let (error, bound) = (number(row, "error_pp"), number(row, "bound_pp"));
+    let guest = run
+        .guests
+        .iter()
+        .position(|name| *name == row["guest"])
+        .unwrap();
+    let lost = 100.0 - capacity;
+    let tolerance = run.tolerance;
+    let (edges, verdict) = match (row["check"].as_str(), long) {
+        ("share", true) if run.crashed.contains(&guest) => (vec![], "fail"),
+        ("share", true) => {
+            let told = match error.abs() {
+                error if error <= tolerance => "pass",
+                error if error <= bound => "inconclusive",
+                _ => "fail",
+            };
+            (vec![tolerance, bound], told)
+        }
+        ("share", false) => (
+            vec![bound],
+            if error.abs() <= bound { "pass" } else { "fail" },
+        ),
+        ("cap", _) => (vec![bound], if error <= bound { "pass" } else { "fail" }),
+        _ => {
+            let slack = bound + if long { tolerance } else { 0.0 };
+            let told = match -error {
+                short if short <= slack => "pass",
+                short if short <= slack + lost => "inconclusive",
+                _ => "fail",
+            };
+            (vec![slack, slack + lost], told)
+        }
+    };
+    // A phase as long as a window, from the same time on, cannot be told from it.
+    let both =
+        long && row["window_ms"] != "0" && ["100", "1000"].contains(&row["window_ms"].as_str());
+    let hair = edges
+        .iter()
+        .any(|edge| (edge - error.abs()).abs() < AGREEMENT);
+    assert!(
+        both || hair || capacity == 0.0 || row["verdict"] == verdict,
+        "{verdict}: {row:?}"
+    );
+}

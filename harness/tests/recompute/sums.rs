@@ -1,0 +1,255 @@
+//! What VPs received over a span, and what they were promised.
+
+use super::formula::parts;
+use super::run::{Controls, Run, Turn};
+
+/// Parts of an LP that differ by less are equal.
+const EQUAL: f64 = 1e-6;
+
+/// Over some span, ns but for `work`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) received: f64,
+    pub(super) work: f64,
+    pub(super) cap: f64,
+    pub(super) reserve: f64,
+    pub(super) wanted: f64,
+    pub(super) present: f64,
+    pub(super) expected: f64,
+}
+
+/// Between two turns nothing changes: what each VP is promised, and how many LPs are on line.
+#[derive(Debug)]
+pub(super) struct Segment {
+    from: f64,
+    to: f64,
+    lps: f64,
+    /// By VP: (x, whether a loss is missing to it, cap, reserve, wanted, present).
+    vps: Vec<(f64, bool, f64, f64, f64, f64)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Totals {
+    pub(super) vps: Vec<Sums>,
+    pub(super) delivered: f64,
+    pub(super) wall: f64,
+}
+
+/// The part of `span` inside `window`, 0 to 1.
+pub(super) fn inside(span: (f64, f64), window: (f64, f64)) -> f64 {
+    let overlap = overlap(span, window);
+    if overlap > 0.0 {
+        overlap / (span.1 - span.0)
+    } else {
+        0.0
+    }
+}
+
+pub(super) fn overlap(a: (f64, f64), b: (f64, f64)) -> f64 {
+    (a.1.min(b.1) - a.0.max(b.0)).max(0.0)
+}
+
+impl Run {
+    pub(super) fn segments(&self) -> Vec<Segment> {
+        let mut controls = self.controls.clone();
+        let mut online = vec![true; self.lps];
+        let mut present = vec![false; self.vps.len()];
+        let mut wants = vec![false; self.vps.len()];
+        let mut segments = Vec::new();
+        for (index, &(from, turn)) in self.turns.iter().enumerate() {
+            match turn {
+                Turn::Begins(vp) => (present[vp], wants[vp]) = (true, true),
+                Turn::Ends(vp) => (present[vp], wants[vp]) = (false, false),
+                // The demand of a periodic VP is declared.
+                Turn::Wants(vp, _) if self.demand[self.vps[vp].0].is_some() => {}
+                Turn::Wants(vp, yes) => wants[vp] = yes && present[vp],
+                Turn::Controls(guest, new) => controls[guest] = new,
+                Turn::Lp(lp, yes) => online[lp] = yes,
+            }
+            let to = self
+                .turns
+                .get(index + 1)
+                .map_or(f64::INFINITY, |next| next.0);
+            if to > from {
+                let lps = online.iter().filter(|on| **on).count() as f64;
+                let vps = self.rates(lps, &controls, &present, &wants);
+                segments.push(Segment { from, to, lps, vps });
+            }
+        }
+        segments
+    }
+
+    fn rates(
+        &self,
+        lps: f64,
+        controls: &[Controls],
+        present: &[bool],
+        wants: &[bool],
+    ) -> Vec<(f64, bool, f64, f64, f64, f64)> {
+        let there: Vec<usize> = (0..wants.len()).filter(|&vp| wants[vp]).collect();
+        let guest = |vp: usize| self.vps[vp].0;
+        let claims: Vec<_> = there
+            .iter()
+            .map(|&vp| {
+                let of = controls[guest(vp)];
+                let siblings = there
+                    .iter()
+                    .filter(|&&other| guest(other) == guest(vp))
+                    .count();
+                let sharers = if self.per_guest { siblings as f64 } else { 1.0 };
+                let upper = of.cap.min(self.demand[guest(vp)].unwrap_or(1.0));
+                (of.weight / sharers, of.reserve, upper)
+            })
+            .collect();
+        let solved = parts(lps, &claims, self.additive);
+        let busy = solved.iter().sum::<f64>() > lps - EQUAL;
+        (0..wants.len())
+            .map(|vp| {
+                let of = controls[guest(vp)];
+                if !present[vp] {
+                    return Default::default();
+                }
+                let Some(at) = there.iter().position(|&other| other == vp) else {
+                    return (0.0, false, of.cap, of.reserve, 0.0, 1.0);
+                };
+                let (x, upper) = (solved[at], claims[at].2);
+                let has_it_all = x > upper - EQUAL;
+                let sated = self.demand[guest(vp)].is_some_and(|demand| demand <= upper);
+                let loses = if busy {
+                    !(has_it_all && sated)
+                } else {
+                    !has_it_all || x > 1.0 - EQUAL
+                };
+                let scaled = x < of.reserve.min(upper) - EQUAL;
+                let reserve = if scaled { x } else { of.reserve };
+                let wanted = if self.demand[guest(vp)].is_none() {
+                    1.0
+                } else {
+                    0.0
+                };
+                (x, loses, of.cap, reserve, wanted, 1.0)
+            })
+            .collect()
+    }
+
+    /// Where the loss is told anew: every 100 ms, and where a change was due.
+    fn pieces(&self) -> Vec<(f64, f64)> {
+        let (from, to) = self.measured;
+        let bins = ((to - from) / 1e8).ceil() as usize;
+        let mut borders: Vec<f64> = (0..bins).map(|bin| from + bin as f64 * 1e8).collect();
+        borders.extend(self.changes.iter().filter(|at| **at < to));
+        borders.push(to);
+        borders.sort_by(f64::total_cmp);
+        borders.dedup();
+        borders.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    }
+}
+
+/// A run with what is worked out once for all windows.
+#[derive(Debug)]
+pub(super) struct Book<'a> {
+    pub(super) run: &'a Run,
+    segments: Vec<Segment>,
+    /// With the parts that are left of promises that a loss takes from, and of the others.
+    pieces: Vec<((f64, f64), f64, f64)>,
+    /// j.
+    pub(super) overshoot: f64,
+}
+
+impl<'a> Book<'a> {
+    pub(super) fn new(run: &'a Run) -> Book<'a> {
+        let mut book = Book {
+            run,
+            segments: run.segments(),
+            pieces: Vec::new(),
+            overshoot: run.overshoot(),
+        };
+        for piece in run.pieces() {
+            let totals = book.received(piece);
+            let promised = book.promised(piece);
+            let loses: f64 = promised.iter().map(|it| it.0).sum();
+            let safe: f64 = promised.iter().map(|it| it.1).sum();
+            let lost = totals.wall - totals.delivered;
+            let kept = if loses > 0.0 {
+                (1.0 - lost / loses).max(0.0)
+            } else {
+                1.0
+            };
+            let safe_kept = if safe > totals.delivered {
+                totals.delivered / safe
+            } else {
+                1.0
+            };
+            book.pieces.push((piece, kept, safe_kept));
+        }
+        book
+    }
+
+    /// The largest error of `vps` VPs at either end of a window, in ns.
+    pub(super) fn bound_ns(&self, vps: usize) -> f64 {
+        let b = self.run.slice + self.overshoot;
+        vps as f64 * 2.0 * if self.run.lps == 1 { b } else { 2.0 * b }
+    }
+
+    pub(super) fn totals(&self, window: (f64, f64)) -> Totals {
+        let mut totals = self.received(window);
+        for &(piece, kept, safe_kept) in &self.pieces {
+            let part = (piece.0.max(window.0), piece.1.min(window.1));
+            if part.0 >= part.1 {
+                continue;
+            }
+            for (sums, (loses, safe)) in totals.vps.iter_mut().zip(self.promised(part)) {
+                sums.expected += loses * kept + safe * safe_kept;
+            }
+        }
+        totals
+    }
+
+    fn segments_in(&self, window: (f64, f64)) -> impl Iterator<Item = (f64, &Segment)> {
+        let spans = self
+            .segments
+            .iter()
+            .map(move |it| (overlap((it.from, it.to), window), it));
+        spans.filter(|(span, _)| *span > 0.0)
+    }
+
+    /// By VP the promise that a loss takes from, and the one that it does not.
+    fn promised(&self, window: (f64, f64)) -> Vec<(f64, f64)> {
+        let mut promised = vec![(0.0, 0.0); self.run.vps.len()];
+        for (span, segment) in self.segments_in(window) {
+            for (to, rate) in promised.iter_mut().zip(&segment.vps) {
+                *(if rate.1 { &mut to.0 } else { &mut to.1 }) += span * rate.0;
+            }
+        }
+        promised
+    }
+
+    /// All but what is expected.
+    fn received(&self, window: (f64, f64)) -> Totals {
+        let mut vps = vec![Sums::default(); self.run.vps.len()];
+        let (mut delivered, mut wall) = (0.0, 0.0);
+        for dispatch in &self.run.dispatches {
+            let part = inside((dispatch.start, dispatch.end), window);
+            vps[dispatch.vp].received += part * dispatch.ran;
+            vps[dispatch.vp].work += part * dispatch.work;
+            delivered += part * dispatch.ran;
+        }
+        for &(_, from, to) in &self.run.idle {
+            delivered += overlap((from, to), window);
+        }
+        for (span, segment) in self.segments_in(window) {
+            wall += span * segment.lps;
+            for (sums, &(_, _, cap, reserve, wanted, present)) in vps.iter_mut().zip(&segment.vps) {
+                sums.cap += span * cap;
+                sums.reserve += span * reserve;
+                sums.wanted += span * wanted;
+                sums.present += span * present;
+            }
+        }
+        Totals {
+            vps,
+            delivered,
+            wall,
+        }
+    }
+}

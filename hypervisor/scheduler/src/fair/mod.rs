@@ -1,0 +1,386 @@
+//! Shares by weight, reserve and cap: absolute rates from one solve, EEVDF on these rates.
+//!
+//! In the fluid ideal a runnable VP with rate φ receives φ·Δτ, where τ is wall
+//! time less what the LPs lost (overhead, root, neighbours, steal), a loss
+//! hitting everyone in proportion to φ: `Δτ = Δt − lost / Σφ`. A VP's lag is
+//! that ideal less what it received. Without the loss term each VP would be
+//! promised time that no LP had to give, and lag would drift for ever.
+//!
+//! VPs with equal claims form a class: they have one φ and one fluid service,
+//! so that a VP's own account is a constant while it waits, a class's VPs wait
+//! in an order that no re-solve changes, and a re-solve touches classes only.
+
+mod classes;
+mod pick;
+mod queues;
+
+use crate::caps::DEPTH as CAP_DEPTH;
+use crate::controls::Controls;
+use crate::machine::{Config, Machine, VpState};
+use crate::policy::{Leave, Policy};
+use crate::rates::{ONE, RATE_BITS};
+use crate::topology::LpSet;
+use crate::units::{LpId, Nanos, VpId};
+use classes::Classes;
+use queues::Queues;
+
+/// Nanoseconds with [`RATE_BITS`] bits after the binary point.
+type Fixed = i128;
+
+fn fixed(span: Nanos) -> Fixed {
+    // 2^60 ns are 36 years: keeps every product below 2^127.
+    Fixed::from(span.0.min(1 << 60)) << RATE_BITS
+}
+
+/// Whole nanoseconds, for people.
+fn whole(lag: Fixed) -> i64 {
+    (lag >> RATE_BITS).clamp(Fixed::from(i64::MIN), Fixed::from(i64::MAX)) as i64
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Fair {
+    /// The length of a request in the sense of EEVDF, and the lag beyond which a waiting VP is rescued.
+    slice: Fixed,
+    now: Nanos,
+    classes: Classes,
+    accounts: Vec<Account>,
+    queues: Queues,
+    /// By guest, what its class was chosen by, and how many VPs it had then.
+    claims: Vec<(Controls, Option<LpSet>, usize)>,
+    /// How many LPs are on line.
+    lps: usize,
+}
+
+/// One VP's account.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// The class it belongs to, or will when it joins.
+    class: u32,
+    /// In the solve.
+    joined: bool,
+    /// While in the solve: what it received, on the scale of its class's fluid
+    /// service, so that lag = fluid − received. Otherwise: the lag it comes back with.
+    balance: Fixed,
+    /// The LP in whose queue it waits.
+    queued: Option<LpId>,
+    /// Asleep, and in the solve until its lag has risen to zero.
+    lingering: bool,
+    /// Its last dispatch ended because it was spinning.
+    spinning: bool,
+    /// When it was picked it was ahead: nobody else wanted the LP.
+    ahead: bool,
+}
+
+impl Fair {
+    pub(crate) fn new(config: &Config) -> Fair {
+        Fair {
+            slice: fixed(config.slice),
+            now: Nanos::ZERO,
+            classes: Classes::new(config),
+            accounts: Vec::new(),
+            queues: Queues::new(&config.topology),
+            claims: Vec::new(),
+            lps: config.topology.lps() as usize,
+        }
+    }
+
+    /// Lag of a VP in the solve, its dispatch in progress left out.
+    fn settled_lag(&self, account: &Account) -> Fixed {
+        self.classes.fluid(account.class) - account.balance
+    }
+
+    fn advance(&mut self, now: Nanos) {
+        if now > self.now {
+            self.classes.advance(fixed(now.since(self.now)));
+            self.now = now;
+        }
+    }
+
+    /// Advances, and lets each sleeper that was ahead leave the solve at the
+    /// moment at which it has paid: from then on the others' rates are higher,
+    /// however late somebody looks.
+    fn catch_up(&mut self, now: Nanos, machine: &Machine) {
+        let mut span = fixed(now.since(self.now));
+        self.now = self.now.max(now);
+        self.let_go(machine);
+        while let Some(wait) = self.classes.next_to_leave(span) {
+            self.classes.advance(wait);
+            span -= wait;
+            self.let_go(machine);
+        }
+        self.classes.advance(span);
+    }
+
+    /// Brings the rates up to date after the set of VPs or their claims has changed.
+    fn resolve(&mut self, machine: &Machine) {
+        self.classes.solve(machine);
+        self.queues.forget_ceilings();
+    }
+
+    /// VPs whose sleep began with a debt leave the solve once it is paid. What
+    /// they were given beyond that belongs to those that remain, and may be all
+    /// that another sleeper needs.
+    fn let_go(&mut self, machine: &Machine) {
+        loop {
+            let mut left = Vec::new();
+            while let Some((vp, class)) = self.classes.has_paid() {
+                let account = &mut self.accounts[vp.index()];
+                let excess = self.classes.fluid(class) - account.balance;
+                *account = Account {
+                    joined: false,
+                    lingering: false,
+                    balance: 0,
+                    ..*account
+                };
+                self.classes.remove_lingering(class, vp);
+                self.classes.count(class, -1);
+                left.push((class, machine.vp(vp).home, excess));
+            }
+            if left.is_empty() {
+                return;
+            }
+            self.resolve(machine);
+            for (class, home, excess) in left {
+                self.classes.shrink_rest(class, home, -excess);
+            }
+        }
+    }
+
+    fn stop_lingering(&mut self, vp: VpId) {
+        let account = &mut self.accounts[vp.index()];
+        if std::mem::take(&mut account.lingering) {
+            self.classes.remove_lingering(account.class, vp);
+        }
+    }
+}
+
+impl Policy for Fair {
+    fn join(&mut self, now: Nanos, vps: &[VpId], machine: &Machine) {
+        self.catch_up(now, machine);
+        let mut joined = false;
+        for &vp in vps {
+            self.stop_lingering(vp);
+            let account = &mut self.accounts[vp.index()];
+            if account.joined {
+                continue;
+            }
+            account.joined = true;
+            account.balance = self.classes.fluid(account.class) - account.balance;
+            self.classes.count(account.class, 1);
+            joined = true;
+        }
+        if joined {
+            self.resolve(machine);
+        }
+    }
+
+    fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine) {
+        self.catch_up(now, machine);
+        let account = self.accounts[vp.index()];
+        let lag = if account.joined {
+            self.settled_lag(&account)
+        } else {
+            account.balance
+        };
+        if how == Leave::Sleeps && lag < 0 {
+            self.accounts[vp.index()].lingering = true;
+            self.classes.linger(account.class, account.balance, vp);
+            return;
+        }
+        self.stop_lingering(vp);
+        // A sleeper keeps what it is owed, up to a slice; a leaver keeps nothing.
+        let kept = match how {
+            Leave::Sleeps => lag.min(self.slice),
+            Leave::Stops => 0,
+        };
+        let account = &mut self.accounts[vp.index()];
+        account.balance = kept;
+        if std::mem::take(&mut account.joined) {
+            self.classes.count(account.class, -1);
+        }
+        let class = account.class;
+        self.resolve(machine);
+        let home = machine.vp(vp).home;
+        self.classes.shrink_rest(class, home, kept - lag);
+    }
+
+    fn ready(&mut self, now: Nanos, vp: VpId, machine: &Machine) {
+        self.catch_up(now, machine);
+        self.enqueue(vp, machine);
+    }
+
+    fn unready(&mut self, _: Nanos, vp: VpId, _: &Machine) {
+        let account = &mut self.accounts[vp.index()];
+        if let Some(lp) = account.queued.take() {
+            self.queues.remove(lp, account.class, account.balance, vp);
+        }
+    }
+
+    fn changed(&mut self, now: Nanos, machine: &Machine) {
+        // Under the old rates to the end: the machine is a new one already.
+        self.advance(now);
+        self.accounts.resize(machine.vps.len(), Account::default());
+        let lps = machine.online().count();
+        let mut stale = std::mem::replace(&mut self.lps, lps) != lps;
+        for (id, guest) in machine.guests() {
+            // Guests change class as a whole: their VPs take their lags along.
+            let claim = (guest.controls, guest.affinity.clone(), guest.vps.len());
+            match self.claims.get_mut(id.index()) {
+                Some(known) if *known == claim => continue,
+                Some(known) => *known = claim,
+                None => self.claims.push(claim),
+            }
+            let class = self.classes.of(id, guest);
+            for &vp in &guest.vps {
+                stale |= self.change_class(vp, class, machine);
+            }
+        }
+        if stale {
+            self.resolve(machine);
+        }
+        self.let_go(machine);
+    }
+
+    fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+        self.catch_up(now, machine);
+        let vp = self.choose(lp, machine)?;
+        let account = &mut self.accounts[vp.index()];
+        account.spinning = false;
+        account.ahead = self.classes.fluid(account.class) < account.balance;
+        if let Some(lp) = account.queued.take() {
+            self.queues.remove(lp, account.class, account.balance, vp);
+        }
+        Some(vp)
+    }
+
+    fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
+        self.catch_up(now, machine);
+        let slice = self.slice;
+        let account = &mut self.accounts[vp.index()];
+        account.balance += fixed(ran);
+        let lag = self.classes.fluid(account.class) - account.balance;
+        // Enough is kept for another LP, or another node, to fetch it.
+        let kept = match machine.config.topology.nodes() {
+            1 => slice,
+            _ => (pick::NODE_MARGIN + 1) * slice,
+        };
+        // What a cap saved up while others ran may be spent while they sleep. The
+        // ideal knows no such savings: without this the account would sink for
+        // ever, and the VP starve once somebody comes.
+        let floor = -slice * Fixed::from(CAP_DEPTH);
+        let spent = account.ahead && machine.vp(vp).bucket.is_some() && lag < floor;
+        match self.classes.limits(account.class) {
+            // Where everybody has all that they can use nobody competes: what one
+            // gets beyond its rate (a cap's saved tokens, a loss that others bore)
+            // is taken from nobody, what it misses nobody has. Half a slice is
+            // kept, to tell who is to give way when somebody comes.
+            (_, true) => account.balance += lag - lag.clamp(-slice / 2, slice / 2),
+            // A VP that has all it can use cannot catch up: what its LP lost
+            // beyond its part of the loss goes to the others.
+            (true, false) if lag > kept => {
+                let excess = lag - kept;
+                account.balance += excess;
+                let class = account.class;
+                self.classes.shrink_class(class, -excess);
+            }
+            _ if spent => account.balance += (lag - floor).max(-slice),
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos) {
+        self.advance(now);
+        self.classes.shrink_lp(lp, fixed(span));
+    }
+
+    /// Lends lag inside one guest: the spinner's to the sibling that has waited
+    /// longest and may hold the lock. Σ lag is unchanged: other guests pay nothing.
+    fn spun(&mut self, now: Nanos, vp: VpId, machine: &Machine) {
+        self.advance(now);
+        self.accounts[vp.index()].spinning = true;
+        let spinner = self.accounts[vp.index()];
+        let lent = (self.settled_lag(&spinner) + self.slice).min(self.slice);
+        let waiting_since = |&sibling: &VpId| match machine.vp(sibling).state {
+            VpState::Ready { since } if !self.accounts[sibling.index()].spinning => Some(since),
+            _ => None,
+        };
+        let preempted = machine
+            .guest_of(vp)
+            .vps
+            .iter()
+            .copied()
+            .filter(|&sibling| sibling != vp)
+            .filter_map(|sibling| Some((waiting_since(&sibling)?, sibling)))
+            .min();
+        if let Some((_, sibling)) = preempted
+            && lent > 0
+        {
+            self.unready(now, sibling, machine);
+            self.accounts[vp.index()].balance += lent;
+            self.accounts[sibling.index()].balance -= lent;
+            self.enqueue(sibling, machine);
+        }
+    }
+
+    fn lag(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64> {
+        let account = self.accounts.get(vp.index())?;
+        if !account.joined {
+            return Some(whole(account.balance));
+        }
+        let ahead = now.since(self.now);
+        let fluid = self.classes.fluid_after(account.class, ahead);
+        let running = machine
+            .running_since(vp)
+            .map_or(0, |since| fixed(now.since(since)));
+        Some(whole(fluid - account.balance - running))
+    }
+
+    fn urgency(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64> {
+        self.lag(now, vp, machine)
+    }
+}
+
+impl Fair {
+    fn enqueue(&mut self, vp: VpId, machine: &Machine) {
+        let home = machine.vp(vp).home;
+        let account = &mut self.accounts[vp.index()];
+        account.queued = Some(home);
+        let lag = self.classes.fluid(account.class) - account.balance;
+        let ceiling = self.classes.ceiling(account.class, home, lag);
+        self.queues
+            .insert(home, account.class, account.balance, vp, ceiling);
+    }
+
+    /// Whether rates depend on it: it is in the solve, under another class.
+    fn change_class(&mut self, vp: VpId, class: u32, machine: &Machine) -> bool {
+        let account = self.accounts[vp.index()];
+        if account.class == class {
+            return false;
+        }
+        let (queued, lingering) = (account.queued, account.lingering);
+        if queued.is_some() {
+            self.unready(self.now, vp, machine);
+        }
+        self.stop_lingering(vp);
+        if account.joined {
+            let lag = self.settled_lag(&account);
+            self.classes.count(account.class, -1);
+            self.classes.count(class, 1);
+            self.accounts[vp.index()].balance = self.classes.fluid(class) - lag;
+        }
+        let moved = &mut self.accounts[vp.index()];
+        moved.class = class;
+        if lingering {
+            moved.lingering = true;
+            let balance = moved.balance;
+            self.classes.linger(class, balance, vp);
+        }
+        if queued.is_some() {
+            self.enqueue(vp, machine);
+        }
+        account.joined
+    }
+}
+
+const _: () = assert!(ONE == 1 << RATE_BITS);

@@ -1,0 +1,237 @@
+//! The choice: who runs next on an LP.
+
+use super::queues::Ceiling;
+use super::{Fair, Fixed};
+use crate::machine::Machine;
+use crate::rates::{RATE_BITS, Rate};
+use crate::units::{LpId, VpId};
+use std::cmp::Ordering;
+
+/// How far behind a VP must be, in slices, before another NUMA node takes it
+/// over. On its own node it need only be behind at all. The price of staying:
+/// this much lag between nodes.
+pub(super) const NODE_MARGIN: Fixed = 4;
+
+/// A Ready VP that may run here.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    vp: VpId,
+    lag: Fixed,
+    rate: Rate,
+}
+
+impl Candidate {
+    /// EEVDF: the earlier virtual deadline (slice − lag)/φ first, compared without dividing.
+    fn by_deadline(&self, other: &Candidate, slice: Fixed) -> Ordering {
+        let left = (slice - self.lag).saturating_mul(Fixed::from(other.rate));
+        let right = (slice - other.lag).saturating_mul(Fixed::from(self.rate));
+        left.cmp(&right).then(self.vp.cmp(&other.vp))
+    }
+
+    /// The more behind first.
+    fn by_lag(&self, other: &Candidate) -> Ordering {
+        other.lag.cmp(&self.lag).then(self.vp.cmp(&other.vp))
+    }
+}
+
+/// Replaces `best` by `candidate` where that is better.
+fn improve(
+    best: &mut Option<Candidate>,
+    candidate: Candidate,
+    compare: impl Fn(&Candidate, &Candidate) -> Ordering,
+) {
+    if best.is_none_or(|best| compare(&candidate, &best) == Ordering::Less) {
+        *best = Some(candidate);
+    }
+}
+
+impl Fair {
+    /// In this order, "behind" meaning a lag of zero or more:
+    ///
+    /// 0. waiting at another LP of the node and more than a slice behind, or on another node
+    ///    and behind by more than the margin there (the most behind: rescue);
+    /// 1. at home here and behind (the earliest deadline);
+    /// 2. at home elsewhere on the node, and behind or less ahead than who is at home here, by
+    ///    a slice (the most behind: pull). The other order lets VPs run ahead here while others
+    ///    fall behind there. Where nobody is at home here: anybody;
+    /// 3. on another node and less ahead than who is at home here, by the margin, or anybody;
+    /// 4. at home here and ahead (the earliest deadline): work conservation.
+    pub(super) fn choose(&mut self, lp: LpId, machine: &Machine) -> Option<VpId> {
+        let node = self.queues.node_of(lp);
+        let margin = NODE_MARGIN * self.slice;
+        let late = self
+            .most_behind(lp, node, self.slice, machine)
+            .or_else(|| self.on_another_node(lp, margin, machine));
+        let (behind, ahead) = self.at_home(lp, machine);
+        if let Some(found) = late.or(behind) {
+            return Some(found.vp);
+        }
+        // What is at home here may be beaten by so much; where nothing is, by anything.
+        let beaten = |by: Fixed| ahead.map_or(Fixed::MIN, |ahead| ahead.lag + by);
+        let (pulled, fetched) = (beaten(self.slice).min(-1), beaten(margin));
+        let found = self
+            .most_behind(lp, node, pulled, machine)
+            .or_else(|| self.on_another_node(lp, fetched, machine))
+            .or(ahead);
+        found.map(|candidate| candidate.vp)
+    }
+
+    /// At home on `lp`: the best of those behind, and of those ahead.
+    fn at_home(&self, lp: LpId, machine: &Machine) -> (Option<Candidate>, Option<Candidate>) {
+        let (mut behind, mut ahead) = (None, None);
+        let at = self.queues.at(lp);
+        if at.waiting == 0 || machine.lp(lp).offline {
+            return (None, None);
+        }
+        for queue in at.queues() {
+            let Some((balance, vp)) = queue.first() else {
+                continue;
+            };
+            let candidate = Candidate {
+                vp,
+                lag: self.classes.fluid(queue.class) - balance,
+                rate: self.classes.rate(queue.class),
+            };
+            let best = if candidate.lag >= 0 {
+                &mut behind
+            } else {
+                &mut ahead
+            };
+            improve(best, candidate, |a, b| a.by_deadline(b, self.slice));
+        }
+        (behind, ahead)
+    }
+
+    /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.
+    ///
+    /// Best first: the LP with the highest ceiling is looked at, which lowers
+    /// its ceiling to what is there, until none is above what was found.
+    fn most_behind(
+        &mut self,
+        lp: LpId,
+        node: u32,
+        threshold: Fixed,
+        machine: &Machine,
+    ) -> Option<Candidate> {
+        if self.queues.on_node(node).0 == 0 {
+            return None;
+        }
+        let mut best: Option<Candidate> = None;
+        let topology = &machine.config.topology;
+        if machine.restricted {
+            // What is there says little of what may run here.
+            for other in topology.lps_of(node).filter(|&other| other != lp) {
+                self.scan(lp, other, threshold, &mut best, machine);
+            }
+            return best;
+        }
+        let tau = self.classes.tau_of(lp);
+        // A look lowers a ceiling below what is sought: no LP needs a second one.
+        for _ in topology.lps_of(node) {
+            let highest = best.map_or(threshold, |best| best.lag) >> RATE_BITS;
+            // Where nobody waits nothing can be had, whatever would do.
+            let least = Fixed::from(i64::MIN + 1);
+            let highest = (highest + Fixed::from(Ceiling::ROUNDING)).max(least);
+            // No ceiling is above that of which nothing is known.
+            let mut highest = i64::try_from(highest).unwrap_or(i64::MAX);
+            let (mut found, mut looked) = (None, false);
+            for other in topology.lps_of(node).filter(|&other| other != lp) {
+                let ceiling = self.queues.ceiling(other).at(tau);
+                if ceiling == i64::MAX {
+                    // Nothing is known (rates are new): a look is due anyway,
+                    // and to seek these one by one takes the square of the LPs.
+                    self.scan(lp, other, threshold, &mut best, machine);
+                    looked = true;
+                } else if ceiling > highest {
+                    (highest, found) = (ceiling, Some(other));
+                }
+            }
+            if looked {
+                continue;
+            }
+            let Some(other) = found else {
+                break;
+            };
+            self.scan(lp, other, threshold, &mut best, machine);
+        }
+        best
+    }
+
+    /// Looks through what waits at `other`, and renews its ceiling.
+    fn scan(
+        &mut self,
+        lp: LpId,
+        other: LpId,
+        threshold: Fixed,
+        best: &mut Option<Candidate>,
+        machine: &Machine,
+    ) {
+        let mut ceiling = Some(Ceiling::NOBODY);
+        for queue in self.queues.at(other).queues() {
+            let Some((balance, first)) = queue.first() else {
+                continue;
+            };
+            let fluid = self.classes.fluid(queue.class);
+            let own = self.classes.ceiling(queue.class, other, fluid - balance);
+            match (&mut ceiling, own) {
+                (Some(ceiling), Some(own)) => ceiling.raise(own),
+                _ => ceiling = None,
+            }
+            if fluid - balance <= threshold {
+                continue;
+            }
+            let found = if machine.may_run(first, lp) {
+                Some((balance, first))
+            } else {
+                queue
+                    .iter()
+                    .take_while(|(balance, _)| fluid - balance > threshold)
+                    .find(|&(_, vp)| machine.may_run(vp, lp))
+            };
+            if let Some((balance, vp)) = found {
+                let candidate = Candidate {
+                    vp,
+                    lag: fluid - balance,
+                    rate: self.classes.rate(queue.class),
+                };
+                improve(best, candidate, Candidate::by_lag);
+            }
+        }
+        if let Some(ceiling) = ceiling {
+            self.queues.set_ceiling(other, ceiling);
+        }
+    }
+
+    /// The most behind of those on other nodes, if by more than `threshold`.
+    fn on_another_node(
+        &mut self,
+        lp: LpId,
+        threshold: Fixed,
+        machine: &Machine,
+    ) -> Option<Candidate> {
+        let own = self.queues.node_of(lp);
+        let mut best: Option<Candidate> = None;
+        for node in (0..machine.config.topology.nodes()).filter(|&node| node != own) {
+            let floor = best.map_or(threshold, |best| best.lag);
+            let (waiting, ceiling) = self.queues.on_node(node);
+            let ceiling = Fixed::from(ceiling.at(self.classes.tau_of(lp)));
+            if waiting == 0 || !machine.restricted && ceiling <= floor >> RATE_BITS {
+                continue;
+            }
+            let found = self.most_behind(lp, node, floor, machine);
+            self.renew_node_ceiling(node, machine);
+            if let Some(found) = found {
+                improve(&mut best, found, Candidate::by_lag);
+            }
+        }
+        best
+    }
+
+    fn renew_node_ceiling(&mut self, node: u32, machine: &Machine) {
+        let mut ceiling = Ceiling::NOBODY;
+        for lp in machine.config.topology.lps_of(node) {
+            ceiling.raise(self.queues.ceiling(lp));
+        }
+        self.queues.set_node_ceiling(node, ceiling);
+    }
+}

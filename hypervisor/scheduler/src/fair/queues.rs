@@ -1,0 +1,218 @@
+//! Who waits where: by home LP and class, the most behind first.
+
+use super::Fixed;
+use crate::rates::{RATE_BITS, Rate};
+use crate::topology::Topology;
+use crate::units::{LpId, VpId};
+use std::collections::BTreeSet;
+
+/// So many empty queues are kept for their class to come back.
+const KEPT: usize = 16;
+
+/// The VPs of one class that wait at one LP, by balance: in a class the least balance is the most lag.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub(super) class: u32,
+    waiting: BTreeSet<(Fixed, VpId)>,
+}
+
+impl Queue {
+    /// Who waits here, the most behind first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Fixed, VpId)> {
+        self.waiting.iter().copied()
+    }
+
+    /// The most behind.
+    pub(super) fn first(&self) -> Option<(Fixed, VpId)> {
+        self.waiting.first().copied()
+    }
+}
+
+/// No lag of those that wait somewhere is above this: a line over τ, never too
+/// low, and cheap to keep and to look at. Whoever looks closer draws it anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ceiling {
+    /// At `tau`, in ns, rounded up.
+    lag: i64,
+    rate: Rate,
+    /// In ns, rounded down.
+    tau: i64,
+}
+
+/// Whole nanoseconds, rounded down, as far as they go.
+fn floor(time: Fixed) -> i64 {
+    (time >> RATE_BITS) as i64
+}
+
+impl Ceiling {
+    /// Nobody waits.
+    pub(super) const NOBODY: Ceiling = Ceiling {
+        lag: i64::MIN,
+        rate: 0,
+        tau: i64::MIN,
+    };
+    /// Nothing is known.
+    const UNKNOWN: Ceiling = Ceiling {
+        lag: i64::MAX,
+        rate: 0,
+        tau: i64::MIN,
+    };
+    /// What rounding may put a ceiling above the lag it was drawn from, in ns.
+    pub(super) const ROUNDING: i64 = 3;
+
+    /// Of one VP, or class, with this lag and rate at `tau`.
+    pub(super) fn new(lag: Fixed, rate: Rate, tau: Fixed) -> Ceiling {
+        Ceiling {
+            lag: floor(lag) + 1,
+            rate,
+            tau: floor(tau),
+        }
+    }
+
+    /// The highest lag in ns that there can be at `tau`.
+    pub(super) fn at(&self, tau: Fixed) -> i64 {
+        // Both τ are rounded down: a nanosecond more may have passed.
+        self.at_ns(floor(tau)).saturating_add(1)
+    }
+
+    fn at_ns(&self, tau: i64) -> i64 {
+        if self.lag == Ceiling::NOBODY.lag || self.lag == Ceiling::UNKNOWN.lag {
+            return self.lag;
+        }
+        let passed = (tau - self.tau).max(0) as u64;
+        if passed >= 1 << 31 {
+            // Beyond a second or so somebody had better look.
+            return i64::MAX;
+        }
+        let rise = (passed * self.rate).div_ceil(1 << RATE_BITS);
+        self.lag.saturating_add(rise.cast_signed())
+    }
+
+    /// Above both.
+    pub(super) fn raise(&mut self, other: Ceiling) {
+        let tau = self.tau.max(other.tau);
+        *self = Ceiling {
+            lag: self.at_ns(tau).max(other.at_ns(tau)),
+            rate: self.rate.max(other.rate),
+            tau,
+        };
+    }
+}
+
+/// What waits at one LP.
+#[derive(Clone, Debug)]
+pub(super) struct AtLp {
+    queues: Vec<Queue>,
+    /// How many wait here.
+    pub(super) waiting: u32,
+}
+
+impl AtLp {
+    /// The queues that have somebody waiting.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.iter()
+    }
+}
+
+/// All queues.
+#[derive(Debug)]
+pub(super) struct Queues {
+    lps: Vec<AtLp>,
+    /// By LP.
+    ceilings: Vec<Ceiling>,
+    node_of: Vec<u32>,
+    /// By node, how many wait there, and their ceiling.
+    nodes: Vec<(u32, Ceiling)>,
+}
+
+impl Queues {
+    pub(super) fn new(topology: &Topology) -> Queues {
+        let empty = AtLp {
+            queues: Vec::new(),
+            waiting: 0,
+        };
+        Queues {
+            lps: vec![empty; topology.lps() as usize],
+            ceilings: vec![Ceiling::NOBODY; topology.lps() as usize],
+            node_of: (0..topology.lps())
+                .map(|lp| topology.node_of(LpId(lp)))
+                .collect(),
+            nodes: vec![(0, Ceiling::NOBODY); topology.nodes() as usize],
+        }
+    }
+
+    pub(super) fn at(&self, lp: LpId) -> &AtLp {
+        &self.lps[lp.index()]
+    }
+
+    pub(super) fn ceiling(&self, lp: LpId) -> Ceiling {
+        self.ceilings[lp.index()]
+    }
+
+    /// Draws an LP's ceiling anew.
+    pub(super) fn set_ceiling(&mut self, lp: LpId, ceiling: Ceiling) {
+        self.ceilings[lp.index()] = ceiling;
+    }
+
+    pub(super) fn node_of(&self, lp: LpId) -> u32 {
+        self.node_of[lp.index()]
+    }
+
+    /// How many wait on a node, and their ceiling.
+    pub(super) fn on_node(&self, node: u32) -> (u32, Ceiling) {
+        self.nodes[node as usize]
+    }
+
+    pub(super) fn set_node_ceiling(&mut self, node: u32, ceiling: Ceiling) {
+        self.nodes[node as usize].1 = ceiling;
+    }
+
+    /// Rates have changed, and with them what lags rise by.
+    pub(super) fn forget_ceilings(&mut self) {
+        self.ceilings.fill(Ceiling::UNKNOWN);
+        for node in &mut self.nodes {
+            node.1 = Ceiling::UNKNOWN;
+        }
+    }
+
+    /// `ceiling` is its own; `None` where the LP's τ says nothing of its class.
+    pub(super) fn insert(
+        &mut self,
+        lp: LpId,
+        class: u32,
+        balance: Fixed,
+        vp: VpId,
+        ceiling: Option<Ceiling>,
+    ) {
+        let ceiling = ceiling.unwrap_or(Ceiling::UNKNOWN);
+        let node = &mut self.nodes[self.node_of[lp.index()] as usize];
+        node.0 += 1;
+        node.1.raise(ceiling);
+        let at = &mut self.lps[lp.index()];
+        at.waiting += 1;
+        self.ceilings[lp.index()].raise(ceiling);
+        let index = match at.queues.binary_search_by_key(&class, |queue| queue.class) {
+            Ok(index) => index,
+            Err(index) => {
+                let waiting = BTreeSet::new();
+                at.queues.insert(index, Queue { class, waiting });
+                index
+            }
+        };
+        at.queues[index].waiting.insert((balance, vp));
+    }
+
+    pub(super) fn remove(&mut self, lp: LpId, class: u32, balance: Fixed, vp: VpId) {
+        let at = &mut self.lps[lp.index()];
+        let Ok(index) = at.queues.binary_search_by_key(&class, |queue| queue.class) else {
+            return;
+        };
+        if at.queues[index].waiting.remove(&(balance, vp)) {
+            at.waiting -= 1;
+            self.nodes[self.node_of[lp.index()] as usize].0 -= 1;
+        }
+        if at.queues.len() > KEPT && at.queues[index].waiting.is_empty() {
+            at.queues.remove(index);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One slice each in turn, weights ignored: the default that Hyper-V is held against.
+
+use crate::machine::Machine;
+use crate::policy::{Leave, Policy};
+use crate::units::{LpId, Nanos, VpId};
+
+/// Picks the VP whose last dispatch began longest ago.
+#[derive(Debug, Default)]
+pub(crate) struct RoundRobin {
+    /// Dispatches so far.
+    dispatches: u64,
+    /// By VP, the number of its last dispatch.
+    last: Vec<u64>,
+}
+
+impl Policy for RoundRobin {
+    fn join(&mut self, _: Nanos, _: &[VpId], _: &Machine) {}
+
+    fn leave(&mut self, _: Nanos, _: VpId, _: Leave, _: &Machine) {}
+
+    fn ready(&mut self, _: Nanos, _: VpId, _: &Machine) {}
+
+    fn unready(&mut self, _: Nanos, _: VpId, _: &Machine) {}
+
+    fn changed(&mut self, _: Nanos, machine: &Machine) {
+        self.last.resize(machine.vps().count(), 0);
+    }
+
+    fn pick(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+        let vp = machine
+            .ready_for(lp)
+            .min_by_key(|vp| self.last[vp.index()])?;
+        self.dispatches += 1;
+        self.last[vp.index()] = self.dispatches;
+        Some(vp)
+    }
+
+    fn charge(&mut self, _: Nanos, _: VpId, _: Nanos, _: &Machine) {}
+
+    fn lost(&mut self, _: Nanos, _: LpId, _: Nanos) {}
+
+    fn spun(&mut self, _: Nanos, _: VpId, _: &Machine) {}
+
+    fn lag(&self, _: Nanos, _: VpId, _: &Machine) -> Option<i64> {
+        None
+    }
+
+    fn urgency(&self, _: Nanos, _: VpId, _: &Machine) -> Option<i64> {
+        None
+    }
+}

@@ -1,0 +1,448 @@
+//! The fluid ideal, a second time: another algorithm, another number type.
+//!
+//! Rates come from sorted breakpoints in floating point instead of Newton's
+//! steps in fixed point, and every VP's lag is carried along by itself instead
+//! of by classes. The rules of joining and leaving are those that the
+//! scheduler documents. Where one of them turns on whether a lag has reached
+//! zero, a difference within rounding is decided as the scheduler decided it.
+//!
+//! Error of the floating point: 2^-53 of at most 10^11 ns per step, so less
+//! than 0.1 ns over 5,000 steps. What is allowed for is the scheduler's own
+//! rounding: see [`Fluid::tolerance`].
+
+use apportion_scheduler::{
+    CAP_DEPTH_SLICES, Cap, Controls, GuestId, LpId, Nanos, ReserveModel, Scheduler, VpId, VpState,
+    WeightScope,
+};
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    guest: usize,
+    joined: bool,
+    lingering: bool,
+    spinning: bool,
+    /// When it was picked; `None` where that hangs on rounding.
+    ahead: Option<bool>,
+    /// Owed in ns, a dispatch in progress left out.
+    lag: f64,
+}
+
+/// What one VP of a guest claims and gets, in LPs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) count: f64,
+    pub(crate) weight: f64,
+    pub(crate) reserve: f64,
+    pub(crate) upper: f64,
+}
+
+impl Claim {
+    pub(crate) fn new(controls: &Controls, count: usize, scope: WeightScope) -> Claim {
+        let weight = f64::from(controls.weight.get());
+        // A part of a guest's weight has 16 bits after the point, by definition.
+        let shared = (weight * 65536.0 / count.max(1) as f64).floor() / 65536.0;
+        Claim {
+            count: count as f64,
+            weight: match scope {
+                WeightScope::Vp => weight,
+                WeightScope::Guest => shared,
+            },
+            reserve: controls.reserve.percent() / 100.0,
+            upper: controls.cap.percent() / 100.0,
+        }
+    }
+
+    pub(crate) fn at(&self, level: f64, model: ReserveModel) -> f64 {
+        self.unbounded(level, model).clamp(self.reserve, self.upper)
+    }
+
+    fn unbounded(&self, level: f64, model: ReserveModel) -> f64 {
+        match model {
+            ReserveModel::Additive => self.reserve + level * self.weight,
+            ReserveModel::Floor => level * self.weight,
+        }
+    }
+
+    /// The levels between which its rate rises.
+    fn rises(&self, model: ReserveModel) -> (f64, f64) {
+        match model {
+            ReserveModel::Additive => (0.0, (self.upper - self.reserve) / self.weight),
+            ReserveModel::Floor => (self.reserve / self.weight, self.upper / self.weight),
+        }
+    }
+}
+
+/// What the claims on some LPs come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares {
+    /// Of one VP of each claim.
+    pub(crate) rates: Vec<f64>,
+    /// Whether it has all it can use; `None` where that hangs on rounding.
+    at_upper: Vec<Option<bool>>,
+    /// All have.
+    pub(crate) saturated: bool,
+}
+
+/// By walking up the sorted breakpoints.
+pub(crate) fn share(lps: f64, claims: &[Claim], model: ReserveModel) -> Shares {
+    let sum = |of: &dyn Fn(&Claim) -> f64| claims.iter().map(|c| c.count * of(c)).sum::<f64>();
+    let (uppers, reserves) = (sum(&|c| c.upper), sum(&|c| c.reserve));
+    // Controls come in parts of 10⁻⁵: sums differ by that or are equal.
+    if uppers <= lps + 1e-7 {
+        return Shares {
+            rates: claims.iter().map(|c| c.upper).collect(),
+            at_upper: vec![Some(true); claims.len()],
+            // Where they take all there is no LP idles.
+            saturated: uppers < lps - 1e-7,
+        };
+    }
+    if reserves > lps + 1e-7 {
+        return Shares {
+            rates: claims.iter().map(|c| c.reserve * lps / reserves).collect(),
+            at_upper: vec![Some(false); claims.len()],
+            saturated: false,
+        };
+    }
+    // (level, change of slope)
+    let mut bends: Vec<(f64, f64)> = Vec::new();
+    for claim in claims {
+        let (from, to) = claim.rises(model);
+        bends.push((from, claim.count * claim.weight));
+        bends.push((to, -claim.count * claim.weight));
+    }
+    bends.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut level, mut used, mut slope) = (0.0, reserves, 0.0);
+    for (next, change) in bends {
+        let needed = match slope > 0.0 {
+            true => (lps - used) / slope,
+            false => f64::INFINITY,
+        };
+        if level + needed <= next {
+            level += needed;
+            break;
+        }
+        used += slope * (next - level);
+        level = next;
+        slope += change;
+    }
+    let at_upper = |claim: &Claim| {
+        let beyond = claim.unbounded(level, model) - claim.upper;
+        (beyond.abs() > 1e-6).then_some(beyond > 0.0)
+    };
+    Shares {
+        rates: claims.iter().map(|c| c.at(level, model)).collect(),
+        at_upper: claims.iter().map(at_upper).collect(),
+        saturated: false,
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Fluid {
+    now: Nanos,
+    began: Nanos,
+    slice: f64,
+    /// The lag left to one that has all it can use, and that another LP or node could fetch.
+    most: f64,
+    lps: usize,
+    model: ReserveModel,
+    scope: WeightScope,
+    guests: Vec<Controls>,
+    accounts: Vec<Account>,
+    /// By guest.
+    shares: Shares,
+    total: f64,
+    events: u64,
+    undecided: bool,
+}
+
+impl Fluid {
+    pub(crate) fn new(scheduler: &Scheduler, now: Nanos) -> Fluid {
+        let config = scheduler.machine().config();
+        Fluid {
+            now,
+            began: now,
+            slice: config.slice.0 as f64,
+            most: config.slice.0 as f64
+                * if config.topology.nodes() == 1 {
+                    1.0
+                } else {
+                    5.0
+                },
+            lps: config.topology.lps() as usize,
+            model: config.reserve_model,
+            scope: config.weight_scope,
+            guests: Vec::new(),
+            accounts: Vec::new(),
+            shares: Shares::default(),
+            total: 0.0,
+            events: 0,
+            undecided: false,
+        }
+    }
+
+    /// What the scheduler's rounding may amount to, in ns: it keeps back a
+    /// microsecond before it pays out, one step of λ is 4·10⁻⁸ of an LP, and
+    /// each event rounds once.
+    fn tolerance(&self) -> f64 {
+        2_000.0 + 2e-7 * self.now.since(self.began).0 as f64 + 0.01 * self.events as f64
+    }
+
+    /// A rule turned on a tie that cannot be seen from outside, so that nothing was compared any more.
+    pub(crate) fn gave_in(&self) -> bool {
+        self.undecided
+    }
+
+    fn step(&mut self, span: f64) {
+        for account in self.accounts.iter_mut().filter(|account| account.joined) {
+            account.lag += self.shares.rates[account.guest] * span;
+        }
+    }
+
+    fn advance(&mut self, now: Nanos) {
+        self.step(now.since(self.now).0 as f64);
+        self.now = self.now.max(now);
+        self.events += 1;
+    }
+
+    /// Sleepers that were ahead leave at the moment at which they have paid.
+    /// What they were given beyond that is the others'.
+    pub(crate) fn catch_up(&mut self, now: Nanos, scheduler: &Scheduler) {
+        let mut span = now.since(self.now).0 as f64;
+        self.now = self.now.max(now);
+        self.events += 1;
+        while let Some((wait, leaving)) = self.next_to_leave(span, scheduler) {
+            self.step(wait);
+            span -= wait;
+            let mut excess = 0.0;
+            for vp in leaving {
+                let account = &mut self.accounts[vp.index()];
+                excess += std::mem::take(&mut account.lag);
+                (account.joined, account.lingering) = (false, false);
+            }
+            self.solve();
+            self.shrink(-excess);
+        }
+        self.step(span);
+    }
+
+    /// Who of the sleepers leaves next, within `span`, and when; those that should have left already go together.
+    fn next_to_leave(&self, span: f64, scheduler: &Scheduler) -> Option<(f64, Vec<VpId>)> {
+        let mut next: Option<(f64, Vec<VpId>)> = None;
+        let each = (0..).map(VpId).zip(&self.accounts);
+        for (vp, account) in each.filter(|(_, account)| account.lingering) {
+            let rate = self.shares.rates[account.guest];
+            let end = account.lag + rate * span;
+            let leaves = match scheduler.machine().vp(vp).state {
+                VpState::Sleeping { .. } if end.abs() < self.tolerance() => {
+                    scheduler.lag(self.now, vp) == Some(0)
+                }
+                _ => end >= 0.0,
+            };
+            if !leaves {
+                continue;
+            }
+            let wait = (-account.lag / rate).clamp(0.0, span);
+            match &mut next {
+                Some((first, leaving)) if wait == *first && wait == 0.0 => leaving.push(vp),
+                Some((first, _)) if wait >= *first => {}
+                _ => next = Some((wait, vec![vp])),
+            }
+        }
+        next
+    }
+
+    /// Takes time off the ideal of all in the solve, in proportion to their rates.
+    fn shrink(&mut self, amount: f64) {
+        if self.total <= 0.0 {
+            return;
+        }
+        for account in self.accounts.iter_mut().filter(|account| account.joined) {
+            account.lag -= amount * self.shares.rates[account.guest] / self.total;
+        }
+    }
+
+    fn solve(&mut self) {
+        let mut counts = vec![0; self.guests.len()];
+        for account in self.accounts.iter().filter(|account| account.joined) {
+            counts[account.guest] += 1;
+        }
+        let claims: Vec<Claim> = self
+            .guests
+            .iter()
+            .zip(counts)
+            .map(|(controls, count)| Claim::new(controls, count, self.scope))
+            .collect();
+        self.shares = share(self.lps as f64, &claims, self.model);
+        self.total = self
+            .shares
+            .rates
+            .iter()
+            .zip(&claims)
+            .map(|(rate, claim)| rate * claim.count)
+            .sum();
+    }
+
+    /// Controls, guests, VPs or LPs are other ones now.
+    pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
+        self.advance(now);
+        let machine = scheduler.machine();
+        self.lps = machine.online().count();
+        self.guests = machine.guests().map(|(_, guest)| guest.controls).collect();
+        for (vp, entry) in machine.vps().skip(self.accounts.len()) {
+            debug_assert_eq!(vp.index(), self.accounts.len());
+            self.accounts.push(Account {
+                guest: entry.guest.index(),
+                ..Account::default()
+            });
+        }
+        self.solve();
+        self.catch_up(now, scheduler);
+    }
+
+    pub(crate) fn join(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        for vp in vps {
+            let account = &mut self.accounts[vp.index()];
+            (account.joined, account.lingering) = (true, false);
+        }
+        self.solve();
+    }
+
+    pub(crate) fn sleep(&mut self, now: Nanos, vp: VpId, scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        let lag = self.accounts[vp.index()].lag;
+        let owes = match lag.abs() < self.tolerance() {
+            true => scheduler.lag(now, vp) < Some(0),
+            false => lag < 0.0,
+        };
+        if owes {
+            self.accounts[vp.index()].lingering = true;
+            return;
+        }
+        self.leave(vp, lag.min(self.slice));
+    }
+
+    pub(crate) fn stop(&mut self, now: Nanos, vp: VpId, scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        self.leave(vp, 0.0);
+    }
+
+    fn leave(&mut self, vp: VpId, kept: f64) {
+        let account = &mut self.accounts[vp.index()];
+        let lag = std::mem::replace(&mut account.lag, kept);
+        (account.joined, account.lingering) = (false, false);
+        self.solve();
+        self.shrink(kept - lag);
+    }
+
+    pub(crate) fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        let tolerance = self.tolerance();
+        let floor = -self.slice * CAP_DEPTH_SLICES as f64;
+        let account = &mut self.accounts[vp.index()];
+        account.lag -= ran.0 as f64;
+        let (lag, guest) = (account.lag, account.guest);
+        if self.shares.saturated {
+            // Nobody competes: half a slice is kept, the rest is taken from nobody.
+            account.lag = lag.clamp(-self.slice / 2.0, self.slice / 2.0);
+            return;
+        }
+        match self.shares.at_upper[guest] {
+            Some(true) if lag > self.most => {
+                account.lag = self.most;
+                self.shrink(self.most - lag);
+            }
+            // What it has is all it can use but for rounding, or not quite.
+            None if lag > self.most - tolerance => self.undecided = true,
+            // A cap's savings, spent while nobody else wanted the LP.
+            _ if lag < floor && self.guests[guest].cap < Cap::default() => match account.ahead {
+                Some(true) => account.lag = floor.min(lag + self.slice),
+                Some(false) => {}
+                None => self.undecided = true,
+            },
+            _ => {}
+        }
+    }
+
+    pub(crate) fn lost(&mut self, now: Nanos, span: Nanos) {
+        self.advance(now);
+        self.shrink(span.0 as f64);
+    }
+
+    /// The spinner lends to the sibling that has waited longest. `waiting` has the others' states as they were.
+    pub(crate) fn spun(&mut self, vp: VpId, waiting: &[(Nanos, VpId)]) {
+        self.accounts[vp.index()].spinning = true;
+        let lent = (self.accounts[vp.index()].lag + self.slice).min(self.slice);
+        let sibling = waiting
+            .iter()
+            .filter(|(_, sibling)| !self.accounts[sibling.index()].spinning)
+            .min();
+        if let Some((_, sibling)) = sibling
+            && lent > 0.0
+        {
+            self.accounts[vp.index()].lag -= lent;
+            self.accounts[sibling.index()].lag += lent;
+        }
+    }
+
+    /// An LP on line has picked, perhaps nobody.
+    pub(crate) fn picked(&mut self, now: Nanos, vp: Option<VpId>, scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        let tolerance = self.tolerance();
+        if let Some(vp) = vp {
+            let account = &mut self.accounts[vp.index()];
+            account.spinning = false;
+            account.ahead = (account.lag.abs() > tolerance).then_some(account.lag < 0.0);
+        }
+    }
+
+    /// Every VP's lag is the scheduler's.
+    pub(crate) fn compare(&self, now: Nanos, scheduler: &Scheduler) -> Result<(), String> {
+        if self.undecided {
+            return Ok(());
+        }
+        for (vp, entry) in scheduler.machine().vps() {
+            let running = match entry.state {
+                VpState::Running { since, .. } => now.since(since).0 as f64,
+                _ => 0.0,
+            };
+            let account = &self.accounts[vp.index()];
+            let fluid = match account.joined {
+                true => self.shares.rates[account.guest] * now.since(self.now).0 as f64,
+                false => 0.0,
+            };
+            let expected = account.lag + fluid - running;
+            let found = scheduler.lag(now, vp).ok_or("the policy keeps no lag")?;
+            // Running ahead of its first instant: rounding goes both ways.
+            if (found as f64 - expected).abs() > self.tolerance() {
+                return Err(format!(
+                    "{vp:?} ({:?}): lag {found} ns, by the fluid model {expected:.0} ns ± {:.0} ns\n{:#?}",
+                    entry.state,
+                    self.tolerance(),
+                    self.accounts[vp.index()],
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a call of the scheduler's does to the model is told by these.
+pub(crate) fn online(scheduler: &Scheduler, lp: LpId) -> bool {
+    !scheduler.machine().lp(lp).offline
+}
+
+/// The siblings of a VP that wait, and since when.
+pub(crate) fn waiting_siblings(scheduler: &Scheduler, vp: VpId) -> Vec<(Nanos, VpId)> {
+    let machine = scheduler.machine();
+    let guest: GuestId = machine.vp(vp).guest;
+    let siblings = machine.guest(guest).vps.iter().copied();
+    siblings
+        .filter(|&sibling| sibling != vp)
+        .filter_map(|sibling| match machine.vp(sibling).state {
+            VpState::Ready { since } => Some((since, sibling)),
+            _ => None,
+        })
+        .collect()
+}

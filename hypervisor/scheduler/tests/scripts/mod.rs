@@ -1,0 +1,46 @@
+//! Random scripts, what executes them, and what they are held against.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+mod bounds;
+pub(crate) mod checks;
+pub(crate) mod driver;
+pub(crate) mod fluid;
+pub(crate) mod machines;
+pub(crate) mod places;
+pub(crate) mod script;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+/// How many scripts a test runs: `APPORTION_SCRIPTS`, or so many by default.
+pub(crate) fn cases(default: u32) -> u32 {
+    let wanted = std::env::var("APPORTION_SCRIPTS").ok();
+    wanted.map_or(default, |text| {
+        text.parse()
+            .expect("APPORTION_SCRIPTS is a whole number of scripts")
+    })
+}
+
+/// Runs a test over random values, the same ones every time unless
+/// `PROPTEST_RNG_SEED` says otherwise. What fails is made as small as can be,
+/// and printed as a value that can be pasted into a test.
+pub(crate) fn check<T: std::fmt::Debug>(
+    cases: u32,
+    values: impl Strategy<Value = T>,
+    test: impl Fn(&T) -> Result<(), String>,
+) {
+    let mut config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        max_shrink_time: 20_000,
+        ..Config::default()
+    };
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(1);
+    }
+    let run = |value: T| test(&value).map_err(TestCaseError::fail);
+    if let Err(error) = TestRunner::new(config).run(&values, run) {
+        panic!("{error}");
+    }
+}

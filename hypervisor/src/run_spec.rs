@@ -1,0 +1,207 @@
+//! What is to be run: guests, LPs, changes on the way. The same for every engine.
+
+use crate::engine::EngineError;
+use crate::guest::Payload;
+use apportion_scheduler::{
+    AdmissionError, Config, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
+    ReserveModel, Scheduler, Topology, VpId, WeightScope,
+};
+
+/// One run: which guests, on how many LPs, under which policy, for how long.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// How many LPs.
+    pub lps: u32,
+    /// Into how many NUMA nodes they are divided.
+    pub nodes: u32,
+    /// The longest dispatch.
+    pub slice: Nanos,
+    /// Who decides.
+    pub policy: PolicyKind,
+    /// What reserves mean under contention.
+    pub reserve_model: ReserveModel,
+    /// Whose claim a weight is.
+    pub weight_scope: WeightScope,
+    /// Of everything random.
+    pub seed: u64,
+    /// In the order of their [`GuestId`]s.
+    pub guests: Vec<GuestSpec>,
+    /// In order of time.
+    pub changes: Vec<Change>,
+    /// Run before measuring begins.
+    pub warm_up: Nanos,
+    /// Measured.
+    pub duration: Nanos,
+    /// Whether to hand over the decision log.
+    pub decisions: bool,
+    /// For the simulator alone.
+    pub simulator: SimulatorSpec,
+}
+
+/// What the simulator assumes of the machine it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SimulatorSpec {
+    /// What the host takes of an LP at each dispatch.
+    pub overhead: Nanos,
+    /// How late a dispatch ends at the most, evenly distributed from 0.
+    pub kick_latency: Nanos,
+}
+
+/// One guest of a run.
+#[derive(Clone, Debug)]
+pub struct GuestSpec {
+    /// For messages.
+    pub name: String,
+    /// How many VPs, at least one.
+    pub vps: u32,
+    /// What each of them was promised.
+    pub controls: Controls,
+    /// Where it may run; `None` is everywhere.
+    pub affinity: Option<LpSet>,
+    /// What they do.
+    pub payload: Payload,
+}
+
+/// Something that changes while the guests run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// After measuring has begun.
+    pub at: Nanos,
+    /// What.
+    pub action: Action,
+}
+
+/// What a [`Change`] does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// Gives a guest other controls.
+    SetControls {
+        /// Which.
+        guest: GuestId,
+        /// All three.
+        controls: Controls,
+    },
+    /// Adds one VP to a guest.
+    AddVp {
+        /// Which.
+        guest: GuestId,
+    },
+    /// Takes an LP off line.
+    LpOff {
+        /// Which.
+        lp: LpId,
+        /// Whatever is reserved.
+        force: bool,
+    },
+    /// Takes it on line again.
+    LpOn {
+        /// Which.
+        lp: LpId,
+    },
+}
+
+impl RunSpec {
+    /// The guest of every VP and the VP's index within it, in the order of
+    /// [`VpId`]: those of all guests first, then those that are added.
+    pub fn owners(&self) -> Vec<(GuestId, u32)> {
+        let guests = self.guests.iter().enumerate();
+        let mut owners: Vec<(GuestId, u32)> = guests
+            .flat_map(|(guest, spec)| (0..spec.vps).map(move |vp| (GuestId(guest as u32), vp)))
+            .collect();
+        for change in &self.changes {
+            if let Action::AddVp { guest } = change.action {
+                let vps = owners.iter().filter(|owner| owner.0 == guest).count();
+                owners.push((guest, vps as u32));
+            }
+        }
+        owners
+    }
+
+    /// The VPs of `guest`, added ones too, as the scheduler numbers them.
+    pub fn vps_of(&self, guest: GuestId) -> Vec<VpId> {
+        let owners = self.owners().into_iter().enumerate();
+        owners
+            .filter(|(_, owner)| owner.0 == guest)
+            .map(|(vp, _)| VpId(vp as u32))
+            .collect()
+    }
+
+    /// What the scheduler is made with.
+    pub fn config(&self) -> Config {
+        Config {
+            topology: Topology::even(self.lps, self.nodes),
+            slice: self.slice,
+            policy: self.policy,
+            reserve_model: self.reserve_model,
+            weight_scope: self.weight_scope,
+            seed: self.seed,
+        }
+    }
+
+    /// A scheduler with all guests admitted, nothing started.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] for the first guest that is not.
+    pub(crate) fn admit(&self) -> Result<Scheduler, EngineError> {
+        let mut scheduler = Scheduler::new(self.config());
+        if self.decisions {
+            scheduler.keep_journal();
+        }
+        for guest in &self.guests {
+            let new = NewGuest {
+                name: guest.name.clone(),
+                vps: guest.vps,
+                controls: guest.controls,
+                affinity: guest.affinity.clone(),
+            };
+            scheduler
+                .add_guest(Nanos::ZERO, &new)
+                .map_err(|source| EngineError::Refused {
+                    guest: guest.name.clone(),
+                    source,
+                })?;
+        }
+        Ok(scheduler)
+    }
+
+    /// Whether every guest and, in their order, every change will be admitted.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] and [`EngineError::ChangeRefused`].
+    pub fn check_admission(&self) -> Result<(), EngineError> {
+        let mut scheduler = self.admit()?;
+        for change in &self.changes {
+            change
+                .action
+                .apply(&mut scheduler, Nanos::ZERO)
+                .map_err(|source| EngineError::ChangeRefused {
+                    at: change.at,
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    /// Does it; a VP that is added wants to run at once. Its number, if there is one.
+    pub(crate) fn apply(
+        self,
+        scheduler: &mut Scheduler,
+        now: Nanos,
+    ) -> Result<Option<VpId>, AdmissionError> {
+        match self {
+            Action::SetControls { guest, controls } => {
+                scheduler.set_controls(now, guest, controls)?;
+            }
+            Action::AddVp { guest } => {
+                let vp = scheduler.add_vp(now, guest)?;
+                scheduler.start(now, &[vp]);
+                return Ok(Some(vp));
+            }
+            Action::LpOff { lp, force } => scheduler.lp_off(now, lp, force)?,
+            Action::LpOn { lp } => scheduler.lp_on(now, lp)?,
+        }
+        Ok(None)
+    }
+}

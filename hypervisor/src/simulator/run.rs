@@ -1,0 +1,139 @@
+//! The root's part of a run in virtual time: start, changes on the way, ticks, and the end.
+
+use super::lps::{Lps, Observed};
+use super::program::Programs;
+use super::trace::Trace;
+use crate::dispatch_log::LogEntry;
+use crate::engine::{EngineError, Flow, Observer, RunOutcome};
+use crate::run_spec::{Action, Change, RunSpec};
+use apportion_scheduler::{GuestId, Nanos, VpId};
+
+/// How often the observer is asked whether to go on.
+const TICK_EVERY: Nanos = Nanos::from_millis(50);
+
+/// Runs `spec` from `start` on.
+pub(super) fn run(
+    spec: &RunSpec,
+    start: Nanos,
+    observer: &mut dyn Observer,
+) -> Result<(RunOutcome, Trace), EngineError> {
+    let mut scheduler = spec.admit()?;
+    let mut programs = Programs::new(spec.guests.len());
+    for guest in scheduler.machine().vps().map(|(_, vp)| vp.guest) {
+        programs.add(guest, spec.guests[guest.index()].payload, spec.seed, start);
+    }
+    for guest in 0..spec.guests.len() as u32 {
+        let entry = LogEntry::GuestStarted {
+            guest: GuestId(guest),
+            at: start,
+        };
+        observer.entry(&entry).map_err(EngineError::Observer)?;
+    }
+    let present: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
+    scheduler.start(start, &present);
+    let mut lps = Lps::new(scheduler, programs, observer, spec.simulator, start);
+    lps.trace.calls += 1;
+    lps.answer_calls(start, None);
+    lps.log_happened().map_err(EngineError::Observer)?;
+
+    let root = Root {
+        spec,
+        measured_from: start + spec.warm_up,
+    };
+    let (stopped, interrupted) = root.drive(&mut lps, start)?;
+    lps.stop(stopped).map_err(EngineError::Observer)?;
+    root.hand_over_decisions(&mut lps)?;
+    let outcome = RunOutcome {
+        start,
+        measured_from: root.measured_from,
+        // An interruption during the warm-up leaves a measurement of length zero.
+        measured_until: stopped.max(root.measured_from),
+        stopped,
+        interrupted,
+        lp_cpus: (0..spec.lps).collect(),
+        crashes: std::mem::take(&mut lps.crashes),
+        steal: Some(Nanos::ZERO),
+        involuntary_switches: 0,
+    };
+    Ok((outcome, lps.trace))
+}
+
+struct Root<'a> {
+    spec: &'a RunSpec,
+    measured_from: Nanos,
+}
+
+impl Root<'_> {
+    /// Until the time is over or the observer has enough: when, and whether it was the observer.
+    fn drive(&self, lps: &mut Lps<'_>, start: Nanos) -> Result<(Nanos, bool), EngineError> {
+        let until = self.measured_from + self.spec.duration;
+        let mut changes = self.spec.changes.iter().peekable();
+        let mut now = start;
+        while now < until {
+            let due = |change: &&Change| self.measured_from + change.at;
+            let milestone = match changes.peek() {
+                _ if now < self.measured_from => self.measured_from,
+                Some(change) => due(change).min(until),
+                None => until,
+            };
+            now = milestone.min(now + TICK_EVERY);
+            lps.run_until(now).map_err(EngineError::Observer)?;
+            while let Some(change) = changes.next_if(|change| due(change) <= now && now < until) {
+                self.change(lps, change, now)?;
+            }
+            self.hand_over_decisions(lps)?;
+            let flow = lps
+                .observer
+                .tick(now, until)
+                .map_err(EngineError::Observer)?;
+            if flow == Flow::Stop && now < until {
+                return Ok((now, true));
+            }
+        }
+        Ok((now, false))
+    }
+
+    fn change(&self, lps: &mut Lps<'_>, change: &Change, now: Nanos) -> Result<(), EngineError> {
+        let added = change.action.apply(&mut lps.scheduler, now);
+        let added = added.map_err(|source| EngineError::ChangeRefused {
+            at: change.at,
+            source,
+        })?;
+        lps.trace.calls += 1 + u64::from(added.is_some());
+        if let Action::AddVp { guest } = change.action {
+            let payload = self.spec.guests[guest.index()].payload;
+            lps.programs.add(guest, payload, self.spec.seed, now);
+        }
+        self.log_change(lps, change, added, now)
+            .map_err(EngineError::Observer)?;
+        lps.arm_all();
+        lps.answer_calls(now, None);
+        Ok(())
+    }
+
+    fn log_change(
+        &self,
+        lps: &mut Lps<'_>,
+        change: &Change,
+        added: Option<VpId>,
+        now: Nanos,
+    ) -> Observed<()> {
+        if let Action::LpOff { lp, .. } = change.action {
+            lps.park(lp, now)?;
+        }
+        if let Some(entry) = LogEntry::of_action(change.action, added, now) {
+            lps.observer.entry(&entry)?;
+        }
+        lps.log_happened()
+    }
+
+    fn hand_over_decisions(&self, lps: &mut Lps<'_>) -> Result<(), EngineError> {
+        if !self.spec.decisions {
+            return Ok(());
+        }
+        let entries = lps.scheduler.take_journal();
+        lps.observer
+            .decisions(entries)
+            .map_err(EngineError::Observer)
+    }
+}

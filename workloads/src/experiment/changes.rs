@@ -1,0 +1,302 @@
+//! The `[[change]]` entries of an experiment file: what is altered while it runs.
+
+use std::ops::Range;
+
+use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::affinity::no_such_lp;
+use super::controls::{Given, Placed};
+use super::diagnostics::{Problem, Problems};
+use super::fields::Fields;
+use super::guests::Guests;
+use super::keys;
+use crate::limits::{self, Limit};
+use crate::suggest::{listed, nearest};
+
+/// One alteration of a running experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When it is due, counted from when measuring begins: above zero and below the duration.
+    pub at: Nanos,
+    /// What is altered.
+    pub action: Action,
+}
+
+/// What a [`Change`] alters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Gives guests other controls; what is `None` stays as it is. At least one is given.
+    Controls {
+        /// The guest or entry as the file names it.
+        guest: String,
+        /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
+        guests: Vec<usize>,
+        /// Weight of each VP.
+        weight: Option<Weight>,
+        /// Reserve of each VP.
+        reserve: Option<Reserve>,
+        /// Cap of each VP.
+        cap: Option<Cap>,
+    },
+    /// Gives guests more VPs.
+    AddVps {
+        /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
+        guests: Vec<usize>,
+        /// How many more each of them gets, 1 to 64.
+        vps: u32,
+    },
+    /// Takes an LP off line.
+    LpOff {
+        /// Its number, counted from 0.
+        lp: u32,
+        /// Even where the reserves no longer fit; they are scaled then.
+        force: bool,
+    },
+    /// Brings an LP back.
+    LpOn {
+        /// Its number, counted from 0.
+        lp: u32,
+    },
+}
+
+/// What a change may do, by the keys that say so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Controls,
+    AddVps,
+    LpOff,
+    LpOn,
+}
+
+const FORMS: [(&str, Form); 6] = [
+    ("weight", Form::Controls),
+    ("reserve", Form::Controls),
+    ("cap", Form::Controls),
+    ("add_vps", Form::AddVps),
+    ("lp_off", Form::LpOff),
+    ("lp_on", Form::LpOn),
+];
+
+/// The changes under the key `change` of the experiment; `duration` is `None` where it is wrong.
+pub(super) fn read_changes(
+    fields: &mut Fields<'_, '_>,
+    guests: &Guests,
+    lps: Option<&Spanned<u32>>,
+    duration: Option<&Spanned<Nanos>>,
+) -> Vec<Change> {
+    let Some(entries) = fields.list("change") else {
+        return Vec::new();
+    };
+    let vps: Vec<u32> = guests.list.iter().map(|guest| guest.vps).collect();
+    let mut reader = Reader {
+        guests,
+        lps,
+        duration,
+        placed: guests.placed.clone(),
+        all_vps: vps.iter().map(|vps| u64::from(*vps)).sum(),
+        vps,
+        latest: None,
+    };
+    entries
+        .into_inner()
+        .into_iter()
+        .filter_map(|entry| reader.read(entry, fields.problems))
+        .collect()
+}
+
+/// What the changes read so far have made of the experiment.
+struct Reader<'a> {
+    guests: &'a Guests,
+    lps: Option<&'a Spanned<u32>>,
+    duration: Option<&'a Spanned<Nanos>>,
+    placed: Vec<Placed>,
+    vps: Vec<u32>,
+    all_vps: u64,
+    /// The latest time so far.
+    latest: Option<Spanned<Nanos>>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Change> {
+        let header = value.span();
+        let DeValue::Table(table) = value.into_inner() else {
+            let remedy = "remove this and write each change below a line [[change]]";
+            problems.push(Problem::at(header, "a change must be a table", remedy));
+            return None;
+        };
+        let mut fields = Fields::open(table, Some(header.clone()), &keys::CHANGE, problems);
+        fields.require("at", "at = \"5s\"");
+        let at = fields.located("at", |fields| fields.duration(&limits::AT));
+        if let Some(at) = &at {
+            self.check_time(at, fields.problems);
+        }
+        let action = match form(&mut fields, header)? {
+            Form::Controls => self.read_controls(&mut fields),
+            Form::AddVps => self.read_add_vps(&mut fields),
+            Form::LpOff => {
+                let force = fields.boolean("force").unwrap_or(false);
+                let lp = self.read_lp(&mut fields, &limits::LP_OFF);
+                lp.map(|lp| Action::LpOff { lp, force })
+            }
+            Form::LpOn => {
+                let lp = self.read_lp(&mut fields, &limits::LP_ON);
+                lp.map(|lp| Action::LpOn { lp })
+            }
+        };
+        Some(Change {
+            at: at?.into_inner(),
+            action: action?,
+        })
+    }
+
+    /// Reports a time that lies after the end or before an earlier entry's.
+    fn check_time(&mut self, at: &Spanned<Nanos>, problems: &mut Problems) {
+        if let Some(duration) = self.duration
+            && at.get_ref() >= duration.get_ref()
+        {
+            let title = format!("the change at {} would come too late", at.get_ref());
+            let label = format!("use a time below the duration of {}", duration.get_ref());
+            let problem = Problem::at(at.span(), title, label);
+            problems.push(match duration.span() {
+                said if said.is_empty() => problem.help("without a line `duration` it is 10s"),
+                said => problem.context(said, "the duration"),
+            });
+        }
+        match &self.latest {
+            Some(latest) if latest.get_ref() > at.get_ref() => {
+                let (time, before) = (at.get_ref(), latest.get_ref());
+                let title = format!("the change at {time} stands after the one at {before}");
+                let label = "list the changes in order of time";
+                let problem = Problem::at(at.span(), title, label);
+                problems.push(problem.context(latest.span(), "this is later"));
+            }
+            _ => self.latest = Some(at.clone()),
+        }
+    }
+
+    fn read_controls(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
+        let (guest, guests) = self.read_guests(fields)?;
+        let given = Given::read(fields);
+        for &index in &guests {
+            // Reported once, however many guests are meant.
+            self.placed[index] = given.over(&self.placed[index], fields.problems)?;
+        }
+        Some(Action::Controls {
+            guest,
+            guests,
+            weight: given.weight,
+            reserve: given.reserve.map(Spanned::into_inner),
+            cap: given.cap.map(Spanned::into_inner),
+        })
+    }
+
+    fn read_add_vps(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
+        let (_, guests) = self.read_guests(fields)?;
+        let vps = fields.located("add_vps", |fields| fields.integer(&limits::ADD_VPS))?;
+        let added = *vps.get_ref();
+        for &index in &guests {
+            self.vps[index] += added;
+            self.all_vps += u64::from(added);
+        }
+        let crowded = guests
+            .iter()
+            .find_map(|&index| Some((index, limits::VPS.check(self.vps[index]).err()?)));
+        if let Some((index, error)) = crowded {
+            let name = &self.guests.list[index].name;
+            let title = format!("guest `{name}` would have {} VPs", error.given);
+            let label = format!("a guest has at most {} VPs", limits::VPS.highest);
+            fields.problems.push(Problem::at(vps.span(), title, label));
+        } else if let Err(error) = limits::ALL_VPS.check(self.all_vps) {
+            let title = format!("the guests would have {} VPs together", error.given);
+            let label = format!("use {}", error.allowed);
+            fields.problems.push(Problem::at(vps.span(), title, label));
+        }
+        Some(Action::AddVps { guests, vps: added })
+    }
+
+    fn read_lp(&self, fields: &mut Fields<'_, '_>, limit: &Limit<u32>) -> Option<u32> {
+        let lp = fields.located(limit.key, |fields| fields.integer(limit))?;
+        let problem = no_such_lp(lp.span(), *lp.get_ref(), self.lps);
+        fields.problems.extend(problem);
+        Some(lp.into_inner())
+    }
+
+    /// The required `guest` as written, and the guests that it means.
+    fn read_guests(&self, fields: &mut Fields<'_, '_>) -> Option<(String, Vec<usize>)> {
+        let value = fields.required("guest", "guest = \"name\"")?;
+        let name = fields.text_in("guest", &value, "write the name of a guest in quotes")?;
+        let list = &self.guests.list;
+        let meant: Vec<usize> = (0..list.len())
+            .filter(|&index| list[index].name == name || list[index].group == name)
+            .collect();
+        if !meant.is_empty() {
+            return Some((name, meant));
+        }
+        if self.guests.complete {
+            let problem = self.no_such_guest(value.span(), &name);
+            fields.problems.push(problem);
+        }
+        None
+    }
+
+    fn no_such_guest(&self, span: Range<usize>, name: &str) -> Problem {
+        let list = &self.guests.list;
+        let mut entries: Vec<&str> = list.iter().map(|guest| guest.group.as_str()).collect();
+        // The guests of one entry follow each other.
+        entries.dedup();
+        let known = list.iter().map(|guest| guest.name.as_str());
+        let known = entries.iter().copied().chain(known);
+        let title = format!("there is no guest `{}`", name.escape_debug());
+        let label = match nearest(name, known).first() {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => "use the name of a guest or of an entry with a count".to_owned(),
+        };
+        let help = format!("the entries are {}", listed(entries));
+        Problem::at(span, title, label).help(help)
+    }
+}
+
+/// What the change does; reported where that is nothing, or more than one thing.
+fn form(fields: &mut Fields<'_, '_>, header: Range<usize>) -> Option<Form> {
+    let mut said: Vec<(Range<usize>, &str, Form)> = FORMS
+        .into_iter()
+        .filter_map(|(key, form)| Some((fields.span_of_key(key)?, key, form)))
+        .collect();
+    said.sort_by_key(|(span, ..)| span.start);
+    let Some((first, first_key, form)) = said.first().cloned() else {
+        if fields.has_strange_keys {
+            return None;
+        }
+        let keys = listed(FORMS.map(|(key, _)| key));
+        let problem = Problem::at(header, "this change changes nothing", "say what it does")
+            .help(format!("a change has one of {keys}"));
+        fields.problems.push(problem);
+        return None;
+    };
+    if let Some((span, key, _)) = said.iter().find(|(.., other)| *other != form) {
+        let title = format!("`{key}` and `{first_key}` are two changes");
+        let problem = Problem::at(
+            span.clone(),
+            title,
+            "write a [[change]] of its own for this",
+        )
+        .context(first, "this can stay here");
+        fields.problems.push(problem);
+        return None;
+    }
+    let of_guests = matches!(form, Form::Controls | Form::AddVps);
+    if let (false, Some(span)) = (of_guests, fields.span_of_key("guest")) {
+        let title = format!("`guest` does not go with `{first_key}`");
+        let label = "remove this key: an LP belongs to no guest";
+        fields.problems.push(Problem::at(span, title, label));
+    }
+    if let (true, Some(span)) = (form != Form::LpOff, fields.span_of_key("force")) {
+        let title = "`force` is for `lp_off` only";
+        fields
+            .problems
+            .push(Problem::at(span, title, "remove this key"));
+    }
+    Some(form)
+}
