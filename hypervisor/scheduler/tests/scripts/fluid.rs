@@ -285,6 +285,9 @@ impl Fluid {
 
     /// Controls, guests, VPs or LPs are other ones now.
     pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
+        // Whoever should have left before this leaves after it, and gives the
+        // others a part; also to one that had just not paid.
+        self.undecided |= self.tied(now);
         self.advance(now);
         let machine = scheduler.machine();
         self.lps = machine.online().count();
@@ -298,6 +301,16 @@ impl Fluid {
         }
         self.solve();
         self.catch_up(now, scheduler);
+    }
+
+    /// Whether it hangs on rounding if a sleeper will have paid by then.
+    fn tied(&self, now: Nanos) -> bool {
+        let span = now.since(self.now).0 as f64;
+        let mut lingering = self.accounts.iter().filter(|account| account.lingering);
+        lingering.any(|account| {
+            let end = account.lag + self.shares.rates[account.guest] * span;
+            end.abs() < self.tolerance()
+        })
     }
 
     pub(crate) fn join(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
@@ -337,6 +350,7 @@ impl Fluid {
     }
 
     pub(crate) fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
+        let tied = self.tied(now);
         self.catch_up(now, scheduler);
         let tolerance = self.tolerance();
         let floor = -self.slice * CAP_DEPTH_SLICES as f64;
@@ -352,6 +366,8 @@ impl Fluid {
             Some(true) if lag > self.most => {
                 account.lag = self.most;
                 self.shrink(self.most - lag);
+                // What it gave away may have been what a sleeper had left to pay.
+                self.undecided |= tied;
             }
             // What it has is all it can use but for rounding, or not quite.
             None if lag > self.most - tolerance => self.undecided = true,
