@@ -35,9 +35,11 @@ impl Component {
     fn advance(&mut self, span: Fixed) {
         self.tau += span;
         self.owed += (span * Fixed::from(self.capacity - self.total)) >> RATE_BITS;
-        if self.owed > ROUNDING {
-            let owed = std::mem::take(&mut self.owed);
-            self.shrink(-owed);
+        if self.owed >= ROUNDING {
+            // In whole parts, so that it makes no difference how often one looks.
+            let paid = self.owed - self.owed % ROUNDING;
+            self.owed -= paid;
+            self.shrink(-paid);
         }
     }
 

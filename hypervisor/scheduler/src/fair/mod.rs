@@ -218,11 +218,15 @@ impl Policy for Fair {
     }
 
     fn changed(&mut self, now: Nanos, machine: &Machine) {
-        // Under the old rates to the end: the machine is a new one already.
-        self.advance(now);
-        self.accounts.resize(machine.vps.len(), Account::default());
         let lps = machine.online().count();
         let mut stale = std::mem::replace(&mut self.lps, lps) != lps;
+        if stale {
+            // On the LPs that there were: the machine is another one already.
+            self.advance(now);
+        } else {
+            self.catch_up(now, machine);
+        }
+        self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
             // Guests change class as a whole: their VPs take their lags along.
             let claim = (guest.controls, guest.affinity.clone(), guest.vps.len());

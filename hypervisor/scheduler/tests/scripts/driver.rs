@@ -6,8 +6,8 @@ use super::checks::Checks;
 use super::fluid::{self, Fluid};
 use super::script::{Op, Script, copies};
 use apportion_scheduler::{
-    After, Config, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind, Random,
-    Scheduler, Topology, VpId, VpState, What,
+    After, Config, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, Random, Scheduler,
+    Topology, VpId, VpState, What,
 };
 
 pub(crate) const SLICE: Nanos = Nanos::from_millis(1);
@@ -48,6 +48,10 @@ pub(crate) struct Driver {
     random: Random,
     pub(crate) fluid: Option<Fluid>,
     pub(crate) checks: Checks,
+    /// By VP: when it last woke, and its lag then.
+    woke: Vec<Option<(Nanos, i64)>>,
+    /// Bursts that began with a wake: the VP, the lag it woke with, and how long the burst took.
+    pub(crate) bursts: Vec<(VpId, i64, Nanos)>,
     /// What each pick chose, and when.
     pub(crate) trace: Vec<(Nanos, LpId, Option<VpId>)>,
 }
@@ -65,6 +69,8 @@ impl Driver {
             random: Random::new(seed),
             fluid: None,
             checks: Checks::new(&scheduler),
+            woke: Vec::new(),
+            bursts: Vec::new(),
             trace: Vec::new(),
             scheduler,
         };
@@ -294,6 +300,7 @@ impl Driver {
     /// A call that may change the rates has been made.
     fn changed(&mut self) {
         self.received.resize(self.habits.len(), 0);
+        self.woke.resize(self.habits.len(), None);
         self.checks.changed(self.now, &self.scheduler);
         if let Some(fluid) = &mut self.fluid {
             fluid.changed(self.now, &self.scheduler);
@@ -323,6 +330,8 @@ impl Driver {
             }
             if let What::Woke { due } = event.what {
                 assert!(due <= event.at, "{event:?}");
+                let lag = self.scheduler.lag(self.now, event.vp);
+                self.woke[event.vp.index()] = lag.map(|lag| (self.now, lag));
                 if let Some(fluid) = &mut self.fluid {
                     fluid.join(self.now, &[event.vp], &self.scheduler);
                 }
@@ -373,6 +382,11 @@ impl Driver {
         let habit = &mut self.habits[vp.index()];
         habit.left = habit.left - ran;
         self.received[vp.index()] += ran.0;
+        if habit.left == Nanos::ZERO
+            && let Some((woke, lag)) = self.woke[vp.index()].take()
+        {
+            self.bursts.push((vp, lag, self.now.since(woke)));
+        }
         self.checks.ran(self.now, vp, ran, &self.scheduler);
         self.scheduler.charge(self.now, lp, ran, after);
         if let Some(fluid) = &mut self.fluid {
@@ -506,7 +520,10 @@ impl Driver {
         self.leave(lp, after);
     }
 
-    pub(crate) fn keeps_lag(&self) -> bool {
-        self.scheduler.machine().config().policy == PolicyKind::Fair
+    /// What a VP has received, its dispatch in progress included.
+    pub(crate) fn received(&self, vp: VpId) -> u64 {
+        let running = self.lps.iter().flatten().find(|dispatch| dispatch.vp == vp);
+        let now = running.map_or(0, |dispatch| self.now.since(dispatch.since).0);
+        self.received[vp.index()] + now
     }
 }

@@ -285,10 +285,15 @@ impl Fluid {
 
     /// Controls, guests, VPs or LPs are other ones now.
     pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
-        // Whoever should have left before this leaves after it, and gives the
-        // others a part; also to one that had just not paid.
-        self.undecided |= self.tied(now);
-        self.advance(now);
+        let lps = scheduler.machine().online().count();
+        if lps == self.lps {
+            self.catch_up(now, scheduler);
+        } else {
+            // Whoever should have left before this leaves after it, and gives
+            // the others a part; also to one that had just not paid.
+            self.undecided |= self.tied(now);
+            self.advance(now);
+        }
         let machine = scheduler.machine();
         self.lps = machine.online().count();
         self.guests = machine.guests().map(|(_, guest)| guest.controls).collect();

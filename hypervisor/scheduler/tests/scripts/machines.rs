@@ -2,7 +2,7 @@
 
 use super::driver::{Driver, SLICE};
 use super::script::{Terms, terms};
-use apportion_scheduler::{Config, Controls, Nanos, PolicyKind, ReserveModel};
+use apportion_scheduler::{Config, Nanos, PolicyKind, ReserveModel};
 use proptest::prelude::*;
 
 /// VPs, terms, and how long each runs and then sleeps, in µs.
@@ -67,10 +67,5 @@ impl Machine {
         let mut config = Config::new(self.lps, SLICE, PolicyKind::Fair);
         config.reserve_model = self.model;
         Driver::new(config, Nanos::ZERO, self.seed)
-    }
-
-    /// Controls of the tenants that were admitted are not asked for: all are.
-    pub(crate) fn controls(&self) -> impl Iterator<Item = Controls> {
-        self.tenants.iter().map(|(_, terms, _)| terms.controls())
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod driver;
 pub(crate) mod fluid;
 pub(crate) mod machines;
 pub(crate) mod places;
+mod promises;
 pub(crate) mod script;
 
 use proptest::prelude::*;
