@@ -19,7 +19,7 @@ pub(super) struct Part {
     pub(super) x: f64,
     /// The most it can use.
     pub(super) upper: f64,
-    /// Whether what the LPs lose is missing to it, see [`Window::kept`].
+    /// Whether what the LPs lose is missing to it, see `Window` in the ledger.
     pub(super) carries: bool,
 }
 
