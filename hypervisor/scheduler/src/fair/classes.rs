@@ -3,7 +3,7 @@
 use super::queues::Ceiling;
 use super::{Fixed, fixed};
 use crate::admission::places;
-use crate::controls::{Controls, WeightScope};
+use crate::controls::{Controls, ReserveModel, WeightScope};
 use crate::machine::{Config, Guest, Machine};
 use crate::rates::{Claim, ONE, RATE_BITS, Rate, Solved, solve};
 use crate::topology::LpSet;
@@ -73,6 +73,10 @@ struct Class {
 #[derive(Debug)]
 pub(super) struct Classes {
     scope: WeightScope,
+    model: ReserveModel,
+    /// How many LPs there are, and which of them are on line.
+    lps: usize,
+    online: Vec<LpId>,
     by_key: BTreeMap<Key, u32>,
     all: Vec<Class>,
     components: Vec<Component>,
@@ -88,6 +92,9 @@ impl Classes {
     pub(super) fn new(config: &Config) -> Classes {
         Classes {
             scope: config.weight_scope,
+            model: config.reserve_model,
+            lps: config.topology.lps() as usize,
+            online: (0..config.topology.lps()).map(LpId).collect(),
             by_key: BTreeMap::new(),
             all: Vec::new(),
             components: vec![Component::default()],
@@ -120,6 +127,15 @@ impl Classes {
             });
         }
         class
+    }
+
+    /// Which LPs are on line from now on; whether that is another set.
+    pub(super) fn set_online(&mut self, machine: &Machine) -> bool {
+        let changed = !machine.online().eq(self.online.iter().copied());
+        if changed {
+            self.online = machine.online().collect();
+        }
+        changed
     }
 
     pub(super) fn advance(&mut self, span: Fixed) {
@@ -255,17 +271,16 @@ impl Classes {
     }
 
     /// New rates for everybody, from now on.
-    pub(super) fn solve(&mut self, machine: &Machine) {
+    pub(super) fn solve(&mut self) {
         for class in 0..self.all.len() as u32 {
             let fluid = self.fluid(class);
             self.all[class as usize].fluid = fluid;
         }
         let bound = |class: &Class| class.count > 0 && class.affinity.is_some();
         if self.all.iter().any(bound) {
-            self.solve_by_places(machine);
+            self.solve_by_places();
         } else {
-            let lps = machine.online().count() as u32;
-            self.solve_as_one(lps, machine);
+            self.solve_as_one();
         }
         for class in &mut self.all {
             class.since = self.components[class.component as usize].tau;
@@ -277,11 +292,11 @@ impl Classes {
         Claim::new(&class.controls, class.count, shared_by)
     }
 
-    fn solve_as_one(&mut self, lps: u32, machine: &Machine) {
+    fn solve_as_one(&mut self) {
         self.claims.clear();
         self.claims.extend(self.all.iter().map(Classes::claim));
-        let model = machine.config.reserve_model;
-        self.last = solve(lps, &self.claims, model, self.last, &mut self.rates);
+        let lps = self.online.len() as u32;
+        self.last = solve(lps, &self.claims, self.model, self.last, &mut self.rates);
         if self.components.len() > 1 {
             // They go on together from here.
             self.components = vec![Component::default()];
@@ -300,8 +315,8 @@ impl Classes {
         component.saturated = self.last.saturated;
     }
 
-    fn solve_by_places(&mut self, machine: &Machine) {
-        let model = machine.config.reserve_model;
+    fn solve_by_places(&mut self) {
+        let model = self.model;
         let members: Vec<usize> = (0..self.all.len())
             .filter(|&class| self.all[class].count > 0)
             .collect();
@@ -312,8 +327,7 @@ impl Classes {
         sets.sort_unstable();
         sets.dedup();
         let group_of = |class: &Class| sets.binary_search(&class.affinity.as_ref());
-        let online: Vec<LpId> = machine.online().collect();
-        let (places, kind_of) = places(&sets, &online);
+        let (places, kind_of) = places(&sets, &self.online);
         let in_groups = |groups: &[usize]| -> Vec<usize> {
             members
                 .iter()
@@ -343,11 +357,11 @@ impl Classes {
             wanted
         });
         // LPs that nobody may use, or that are off line, count as anybody's.
-        let mut component_of = vec![0; machine.lps.len()];
+        let mut component_of = vec![0; self.lps];
         let mut components = Vec::new();
         let mut results = Vec::new();
         for (index, bottleneck) in found.iter().enumerate() {
-            for (lp, kind) in online.iter().zip(&kind_of) {
+            for (lp, kind) in self.online.iter().zip(&kind_of) {
                 if bottleneck.kinds.contains(kind) {
                     component_of[lp.index()] = index as u32;
                 }

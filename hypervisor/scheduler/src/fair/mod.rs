@@ -48,8 +48,6 @@ pub(crate) struct Fair {
     queues: Queues,
     /// By guest, what its class was chosen by, and how many VPs it had then.
     claims: Vec<(Controls, Option<LpSet>, usize)>,
-    /// How many LPs are on line.
-    lps: usize,
 }
 
 /// One VP's account.
@@ -64,8 +62,8 @@ struct Account {
     balance: Fixed,
     /// The LP in whose queue it waits.
     queued: Option<LpId>,
-    /// Asleep, and in the solve until its lag has risen to zero.
-    lingering: bool,
+    /// Asleep, and in the solve until its lag has risen to zero: at home there.
+    lingering: Option<LpId>,
     /// Its last dispatch ended because it was spinning.
     spinning: bool,
     /// When it was picked it was ahead: nobody else wanted the LP.
@@ -81,7 +79,6 @@ impl Fair {
             accounts: Vec::new(),
             queues: Queues::new(&config.topology),
             claims: Vec::new(),
-            lps: config.topology.lps() as usize,
         }
     }
 
@@ -90,57 +87,46 @@ impl Fair {
         self.classes.fluid(account.class) - account.balance
     }
 
+    /// Brings the fluid ideal up to `now`, and lets each sleeper that was ahead
+    /// leave the solve at the moment at which it has paid: from then on the
+    /// others' rates are higher, however late somebody looks.
     fn advance(&mut self, now: Nanos) {
-        if now > self.now {
-            self.classes.advance(fixed(now.since(self.now)));
-            self.now = now;
-        }
-    }
-
-    /// Advances, and lets each sleeper that was ahead leave the solve at the
-    /// moment at which it has paid: from then on the others' rates are higher,
-    /// however late somebody looks.
-    fn catch_up(&mut self, now: Nanos, machine: &Machine) {
         let mut span = fixed(now.since(self.now));
         self.now = self.now.max(now);
-        self.let_go(machine);
+        self.let_go();
         while let Some(wait) = self.classes.next_to_leave(span) {
             self.classes.advance(wait);
             span -= wait;
-            self.let_go(machine);
+            self.let_go();
         }
         self.classes.advance(span);
     }
 
     /// Brings the rates up to date after the set of VPs or their claims has changed.
-    fn resolve(&mut self, machine: &Machine) {
-        self.classes.solve(machine);
+    fn resolve(&mut self) {
+        self.classes.solve();
         self.queues.forget_ceilings();
     }
 
     /// VPs whose sleep began with a debt leave the solve once it is paid. What
     /// they were given beyond that belongs to those that remain, and may be all
     /// that another sleeper needs.
-    fn let_go(&mut self, machine: &Machine) {
+    fn let_go(&mut self) {
         loop {
             let mut left = Vec::new();
             while let Some((vp, class)) = self.classes.has_paid() {
                 let account = &mut self.accounts[vp.index()];
                 let excess = self.classes.fluid(class) - account.balance;
-                *account = Account {
-                    joined: false,
-                    lingering: false,
-                    balance: 0,
-                    ..*account
-                };
+                let home = account.lingering.take();
+                (account.joined, account.balance) = (false, 0);
                 self.classes.remove_lingering(class, vp);
                 self.classes.count(class, -1);
-                left.push((class, machine.vp(vp).home, excess));
+                left.extend(home.map(|home| (class, home, excess)));
             }
             if left.is_empty() {
                 return;
             }
-            self.resolve(machine);
+            self.resolve();
             for (class, home, excess) in left {
                 self.classes.shrink_rest(class, home, -excess);
             }
@@ -149,15 +135,15 @@ impl Fair {
 
     fn stop_lingering(&mut self, vp: VpId) {
         let account = &mut self.accounts[vp.index()];
-        if std::mem::take(&mut account.lingering) {
+        if account.lingering.take().is_some() {
             self.classes.remove_lingering(account.class, vp);
         }
     }
 }
 
 impl Policy for Fair {
-    fn join(&mut self, now: Nanos, vps: &[VpId], machine: &Machine) {
-        self.catch_up(now, machine);
+    fn join(&mut self, now: Nanos, vps: &[VpId], _: &Machine) {
+        self.advance(now);
         let mut joined = false;
         for &vp in vps {
             self.stop_lingering(vp);
@@ -171,12 +157,12 @@ impl Policy for Fair {
             joined = true;
         }
         if joined {
-            self.resolve(machine);
+            self.resolve();
         }
     }
 
     fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine) {
-        self.catch_up(now, machine);
+        self.advance(now);
         let account = self.accounts[vp.index()];
         let lag = if account.joined {
             self.settled_lag(&account)
@@ -184,7 +170,7 @@ impl Policy for Fair {
             account.balance
         };
         if how == Leave::Sleeps && lag < 0 {
-            self.accounts[vp.index()].lingering = true;
+            self.accounts[vp.index()].lingering = Some(machine.vp(vp).home);
             self.classes.linger(account.class, account.balance, vp);
             return;
         }
@@ -200,13 +186,13 @@ impl Policy for Fair {
             self.classes.count(account.class, -1);
         }
         let class = account.class;
-        self.resolve(machine);
+        self.resolve();
         let home = machine.vp(vp).home;
         self.classes.shrink_rest(class, home, kept - lag);
     }
 
     fn ready(&mut self, now: Nanos, vp: VpId, machine: &Machine) {
-        self.catch_up(now, machine);
+        self.advance(now);
         self.enqueue(vp, machine);
     }
 
@@ -218,14 +204,8 @@ impl Policy for Fair {
     }
 
     fn changed(&mut self, now: Nanos, machine: &Machine) {
-        let lps = machine.online().count();
-        let mut stale = std::mem::replace(&mut self.lps, lps) != lps;
-        if stale {
-            // On the LPs that there were: the machine is another one already.
-            self.advance(now);
-        } else {
-            self.catch_up(now, machine);
-        }
+        self.advance(now);
+        let mut stale = self.classes.set_online(machine);
         self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
             // Guests change class as a whole: their VPs take their lags along.
@@ -241,13 +221,12 @@ impl Policy for Fair {
             }
         }
         if stale {
-            self.resolve(machine);
+            self.resolve();
         }
-        self.let_go(machine);
     }
 
     fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
-        self.catch_up(now, machine);
+        self.advance(now);
         let vp = self.choose(lp, machine)?;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
@@ -259,7 +238,7 @@ impl Policy for Fair {
     }
 
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
-        self.catch_up(now, machine);
+        self.advance(now);
         let slice = self.slice;
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
@@ -375,8 +354,8 @@ impl Fair {
         }
         let moved = &mut self.accounts[vp.index()];
         moved.class = class;
-        if lingering {
-            moved.lingering = true;
+        if lingering.is_some() {
+            moved.lingering = lingering;
             let balance = moved.balance;
             self.classes.linger(class, balance, vp);
         }

@@ -355,7 +355,7 @@ impl Driver {
         self.scheduler.lost(self.now, lp, span);
         self.checks.disturbed();
         if let Some(fluid) = &mut self.fluid {
-            fluid.lost(self.now, span);
+            fluid.lost(self.now, span, &self.scheduler);
         }
     }
 
@@ -404,7 +404,7 @@ impl Driver {
         if lost > Nanos::ZERO {
             self.scheduler.lost(self.now, lp, lost);
             if let Some(fluid) = &mut self.fluid {
-                fluid.lost(self.now, lost);
+                fluid.lost(self.now, lost, &self.scheduler);
             }
         }
         self.pick(lp);

@@ -199,12 +199,6 @@ impl Fluid {
         }
     }
 
-    fn advance(&mut self, now: Nanos) {
-        self.step(now.since(self.now).0 as f64);
-        self.now = self.now.max(now);
-        self.events += 1;
-    }
-
     /// Sleepers that were ahead leave at the moment at which they have paid.
     /// What they were given beyond that is the others'.
     pub(crate) fn catch_up(&mut self, now: Nanos, scheduler: &Scheduler) {
@@ -285,15 +279,7 @@ impl Fluid {
 
     /// Controls, guests, VPs or LPs are other ones now.
     pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
-        let lps = scheduler.machine().online().count();
-        if lps == self.lps {
-            self.catch_up(now, scheduler);
-        } else {
-            // Whoever should have left before this leaves after it, and gives
-            // the others a part; also to one that had just not paid.
-            self.undecided |= self.tied(now);
-            self.advance(now);
-        }
+        self.catch_up(now, scheduler);
         let machine = scheduler.machine();
         self.lps = machine.online().count();
         self.guests = machine.guests().map(|(_, guest)| guest.controls).collect();
@@ -305,7 +291,6 @@ impl Fluid {
             });
         }
         self.solve();
-        self.catch_up(now, scheduler);
     }
 
     /// Whether it hangs on rounding if a sleeper will have paid by then.
@@ -386,8 +371,8 @@ impl Fluid {
         }
     }
 
-    pub(crate) fn lost(&mut self, now: Nanos, span: Nanos) {
-        self.advance(now);
+    pub(crate) fn lost(&mut self, now: Nanos, span: Nanos, scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
         self.shrink(span.0 as f64);
     }
 
