@@ -139,6 +139,8 @@ fn held(holders: &[Holder]) -> String {
     if holders.len() > NAMED {
         let rest = &holders[NAMED..];
         let percent: f64 = rest.iter().map(|holder| holder.percent).sum();
+        // Thousandths are what a reserve is counted in.
+        let percent = (percent * 1_000.0).round() / 1_000.0;
         let _ = write!(text, ", {} more: {percent} %", rest.len());
     }
     text + ")"
@@ -183,6 +185,18 @@ impl Machine {
             })
     }
 
+    /// Whether no more is wanted than nothing, or than the guest was promised
+    /// before: such a change is always possible, also where LPs were forced off line.
+    fn is_promised(&self, wanted: &Wanted<'_>) -> bool {
+        let before = wanted.guest.map(|id| self.guest(id));
+        let covered = before.is_some_and(|guest| {
+            wanted.reserve <= guest.controls.reserve
+                && wanted.vps <= guest.vps.len()
+                && wanted.affinity == guest.affinity.as_ref()
+        });
+        covered || wanted.parts() == 0
+    }
+
     /// Whether `wanted` can be promised beside everything that is.
     pub(crate) fn admit(&self, wanted: &Wanted<'_>) -> Result<(), AdmissionError> {
         let usable = |lp: &LpId| wanted.affinity.is_none_or(|set| set.contains(*lp));
@@ -201,7 +215,10 @@ impl Machine {
                 lps: set.clone(),
             });
         }
-        if wanted.reserve > Reserve::default() && wanted.vps > lps as usize {
+        if self.is_promised(wanted) {
+            return Ok(());
+        }
+        if wanted.vps > lps as usize {
             return Err(AdmissionError::MoreVpsThanLps {
                 guest: wanted.name.to_owned(),
                 vps: wanted.vps,
@@ -212,7 +229,7 @@ impl Machine {
         let online: Vec<LpId> = self.online().collect();
         let total = online.len() as u64 * PROMISED;
         let others: u64 = self.promises(wanted.guest).map(|g| g.parts()).sum();
-        if wanted.parts() > 0 && others + wanted.parts() > total {
+        if others + wanted.parts() > total {
             return Err(AdmissionError::Reserves {
                 what: format!("guest {}", wanted.name),
                 wanted: percent(wanted.parts()),

@@ -19,6 +19,8 @@ use crate::units::{GuestId, LpId, Nanos, VpId};
 /// calls [`Scheduler::tick`].
 #[derive(Debug)]
 pub struct Scheduler {
+    /// Of the latest call.
+    now: Nanos,
     machine: Machine,
     policy: Box<dyn Policy>,
     timers: Timers,
@@ -112,6 +114,7 @@ impl Scheduler {
         assert!(config.slice > Nanos::ZERO);
         let lps = config.topology.lps();
         Scheduler {
+            now: Nanos::ZERO,
             policy: config.policy.build(&config),
             machine: Machine::new(config),
             timers: Timers::new(lps),
@@ -163,6 +166,7 @@ impl Scheduler {
     /// # Errors
     /// Where its reserve does not fit; nothing has changed then.
     pub fn add_guest(&mut self, now: Nanos, new: &NewGuest) -> Result<GuestId, AdmissionError> {
+        let now = self.not_before(now);
         let added = self.do_add_guest(now, new);
         self.journal.note(
             now,
@@ -177,6 +181,7 @@ impl Scheduler {
     /// # Errors
     /// Where its reserve does not fit, or the guest was stopped; nothing has changed then.
     pub fn add_vp(&mut self, now: Nanos, guest: GuestId) -> Result<VpId, AdmissionError> {
+        let now = self.not_before(now);
         let added = self.do_add_vp(now, guest);
         self.journal.note(
             now,
@@ -188,6 +193,7 @@ impl Scheduler {
 
     /// Makes Suspended VPs want to run, all at this instant.
     pub fn start(&mut self, now: Nanos, vps: &[VpId]) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         self.do_start(now, vps);
         self.journal.note(
@@ -199,6 +205,7 @@ impl Scheduler {
 
     /// Takes a VP out for good: one that runs leaves when it is next charged.
     pub fn stop(&mut self, now: Nanos, vp: VpId) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         self.do_stop(now, vp);
         self.journal
@@ -207,6 +214,7 @@ impl Scheduler {
 
     /// Stops all VPs of a guest and gives its reserve back.
     pub fn stop_guest(&mut self, now: Nanos, guest: GuestId) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         for vp in self.machine.guest(guest).vps.clone() {
             self.do_stop(now, vp);
@@ -230,11 +238,13 @@ impl Scheduler {
         guest: GuestId,
         controls: Controls,
     ) -> Result<(), AdmissionError> {
+        let now = self.not_before(now);
+        let before = self.calls.len();
         let changed = self.do_set_controls(now, guest, controls);
         self.journal.note(
             now,
             || Call::SetControls { guest, controls },
-            || Answer::from(changed.as_ref()),
+            || Answer::to_change(&changed, &self.calls[before..]),
         );
         changed
     }
@@ -249,11 +259,13 @@ impl Scheduler {
         guest: GuestId,
         affinity: Option<LpSet>,
     ) -> Result<(), AdmissionError> {
+        let now = self.not_before(now);
+        let before = self.calls.len();
         let changed = self.do_set_affinity(now, guest, affinity.clone());
         self.journal.note(
             now,
             || Call::SetAffinity { guest, affinity },
-            || Answer::from(changed.as_ref()),
+            || Answer::to_change(&changed, &self.calls[before..]),
         );
         changed
     }
@@ -264,11 +276,13 @@ impl Scheduler {
     /// Where reserves need it, unless forced (then all reserves shrink to what
     /// is there); where it is the last one, of the machine or of a guest.
     pub fn lp_off(&mut self, now: Nanos, lp: LpId, force: bool) -> Result<(), AdmissionError> {
+        let now = self.not_before(now);
+        let before = self.calls.len();
         let changed = self.do_lp_off(now, lp, force);
         self.journal.note(
             now,
             || Call::LpOff { lp, force },
-            || Answer::from(changed.as_ref()),
+            || Answer::to_change(&changed, &self.calls[before..]),
         );
         changed
     }
@@ -278,14 +292,20 @@ impl Scheduler {
     /// # Errors
     /// Where there is no such LP.
     pub fn lp_on(&mut self, now: Nanos, lp: LpId) -> Result<(), AdmissionError> {
+        let now = self.not_before(now);
+        let before = self.calls.len();
         let changed = self.do_lp_on(now, lp);
-        self.journal
-            .note(now, || Call::LpOn { lp }, || Answer::from(changed.as_ref()));
+        self.journal.note(
+            now,
+            || Call::LpOn { lp },
+            || Answer::to_change(&changed, &self.calls[before..]),
+        );
         changed
     }
 
     /// A sleeping VP wants to run. Any other does already.
     pub fn wake(&mut self, now: Nanos, vp: VpId) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         if matches!(self.machine.vp(vp).state, VpState::Sleeping { .. }) && self.rouse(now, vp) {
             self.place(now, vp);
@@ -297,6 +317,7 @@ impl Scheduler {
     /// What `lp` owed by `now` is done: sleeps and holds end. It may run on,
     /// unless it is among those called.
     pub fn tick(&mut self, now: Nanos, lp: LpId) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         for vp in self.fire(now, lp) {
             self.place(now, vp);
@@ -310,6 +331,7 @@ impl Scheduler {
     /// # Panics
     /// Where `lp` has not been charged for its last dispatch.
     pub fn pick(&mut self, now: Nanos, lp: LpId) -> Decision {
+        let now = self.not_before(now);
         let before = self.calls.len();
         let decision = self.do_pick(now, lp);
         self.journal.note(
@@ -325,6 +347,7 @@ impl Scheduler {
     /// # Panics
     /// Where nothing runs on `lp`.
     pub fn charge(&mut self, now: Nanos, lp: LpId, ran: Nanos, after: After) {
+        let now = self.not_before(now);
         let before = self.calls.len();
         self.do_charge(now, lp, ran, after);
         self.journal.note(
@@ -336,6 +359,7 @@ impl Scheduler {
 
     /// `span` of `lp`'s time up to `now` reached neither a guest nor idle.
     pub fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos) {
+        let now = self.not_before(now);
         self.policy.lost(now, lp, span);
         self.journal
             .note(now, || Call::Lost { lp, span }, || Answer::Done);
@@ -344,6 +368,11 @@ impl Scheduler {
 
 /// What the calls do.
 impl Scheduler {
+    fn not_before(&mut self, now: Nanos) -> Nanos {
+        self.now = self.now.max(now);
+        self.now
+    }
+
     fn slice(&self) -> Nanos {
         self.machine.config.slice
     }

@@ -18,8 +18,8 @@ impl LpSet {
 
     /// Its members, in order.
     pub fn iter(&self) -> impl Iterator<Item = LpId> {
-        (0..self.0.len() as u32 * 64)
-            .map(LpId)
+        (0..self.0.len() * 64)
+            .map(|lp| LpId(lp as u32))
             .filter(|&lp| self.contains(lp))
     }
 }

@@ -176,6 +176,18 @@ impl Classes {
         self.components[self.component_of(lp) as usize].tau
     }
 
+    /// τ, where it is the same everywhere.
+    pub(super) fn one_tau(&self) -> Option<Fixed> {
+        match self.components[..] {
+            [Component { tau, .. }] => Some(tau),
+            _ => None,
+        }
+    }
+
+    pub(super) fn highest_rate(&self) -> Rate {
+        self.all.iter().map(|class| class.rate).max().unwrap_or(0)
+    }
+
     /// What a lag of `lag` rises by over the τ of `lp`; `None` where that says nothing of the class.
     pub(super) fn ceiling(&self, class: u32, lp: LpId, lag: Fixed) -> Option<Ceiling> {
         let entry = &self.all[class as usize];
@@ -206,12 +218,16 @@ impl Classes {
 
     /// Takes `amount` off the fluid ideal of those that competed with a VP
     /// which is no longer counted in its class: the class's own, or, where it
-    /// was the last, those that compete for the LP it was at home on.
+    /// was the last, those that compete for the LP it was at home on. Where all
+    /// have what they can use it is nobody's.
     pub(super) fn shrink_rest(&mut self, class: u32, home: LpId, amount: Fixed) {
-        if self.all[class as usize].count > 0 {
-            self.shrink_class(class, amount);
-        } else {
-            self.shrink_lp(home, amount);
+        let component = match &self.all[class as usize] {
+            class if class.count > 0 => class.component,
+            _ => self.component_of(home),
+        };
+        let component = &mut self.components[component as usize];
+        if !component.saturated {
+            component.shrink(amount);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::topology::LpSet;
 use crate::units::{LpId, Nanos, VpId};
 use classes::Classes;
 use queues::Queues;
+use std::cmp::Reverse;
 
 /// Nanoseconds with [`RATE_BITS`] bits after the binary point.
 type Fixed = i128;
@@ -48,6 +49,8 @@ pub(crate) struct Fair {
     queues: Queues,
     /// By guest, what its class was chosen by, and how many VPs it had then.
     claims: Vec<(Controls, Option<LpSet>, usize)>,
+    /// Kept for its memory.
+    looks: Vec<(Reverse<i64>, LpId)>,
 }
 
 /// One VP's account.
@@ -77,8 +80,9 @@ impl Fair {
             now: Nanos::ZERO,
             classes: Classes::new(config),
             accounts: Vec::new(),
-            queues: Queues::new(&config.topology),
+            queues: Queues::new(&config.topology, config.slice),
             claims: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -104,8 +108,11 @@ impl Fair {
 
     /// Brings the rates up to date after the set of VPs or their claims has changed.
     fn resolve(&mut self) {
+        let before = self.classes.one_tau();
         self.classes.solve();
-        self.queues.forget_ceilings();
+        let kept = before.filter(|_| self.classes.one_tau() == before);
+        let line = kept.map(|tau| (tau, self.classes.highest_rate()));
+        self.queues.renew_ceilings(line);
     }
 
     /// VPs whose sleep began with a debt leave the solve once it is paid. What
@@ -245,6 +252,7 @@ impl Policy for Fair {
         let lag = self.classes.fluid(account.class) - account.balance;
         // Enough is kept for another LP, or another node, to fetch it.
         let kept = match machine.config.topology.nodes() {
+            1 if machine.vp(vp).bucket.is_some() => slice * Fixed::from(CAP_DEPTH),
             1 => slice,
             _ => (pick::NODE_MARGIN + 1) * slice,
         };

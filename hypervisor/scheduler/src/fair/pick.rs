@@ -1,11 +1,11 @@
 //! The choice: who runs next on an LP.
 
-use super::queues::Ceiling;
+use super::queues::{Ceiling, floor};
 use super::{Fair, Fixed};
 use crate::machine::Machine;
 use crate::rates::{RATE_BITS, Rate};
 use crate::units::{LpId, VpId};
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 /// How far behind a VP must be, in slices, before another NUMA node takes it
 /// over. On its own node it need only be behind at all. The price of staying:
@@ -104,8 +104,8 @@ impl Fair {
 
     /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.
     ///
-    /// Best first: the LP with the highest ceiling is looked at, which lowers
-    /// its ceiling to what is there, until none is above what was found.
+    /// Best first: LPs are looked at from the highest ceiling down, which
+    /// lowers theirs to what is there, until none is above what was found.
     fn most_behind(
         &mut self,
         lp: LpId,
@@ -113,7 +113,7 @@ impl Fair {
         threshold: Fixed,
         machine: &Machine,
     ) -> Option<Candidate> {
-        if self.queues.on_node(node).0 == 0 {
+        if self.queues.on_node(node) == 0 {
             return None;
         }
         let mut best: Option<Candidate> = None;
@@ -126,34 +126,32 @@ impl Fair {
             return best;
         }
         let tau = self.classes.tau_of(lp);
-        // A look lowers a ceiling below what is sought: no LP needs a second one.
-        for _ in topology.lps_of(node) {
+        // Where nobody can be a slice behind yet nobody need look for one.
+        let until = match threshold >= self.slice {
+            true if self.queues.node_late_from(node) > floor(tau) => return None,
+            true => floor(tau),
+            false => i64::MAX,
+        };
+        let mut looks = std::mem::take(&mut self.looks);
+        looks.extend(
+            topology
+                .lps_of(node)
+                .filter(|&other| other != lp && self.queues.late_from(other) <= until)
+                .map(|other| (Reverse(self.queues.ceiling(other).at(tau)), other)),
+        );
+        looks.sort_unstable();
+        for (Reverse(ceiling), other) in looks.drain(..) {
             let highest = best.map_or(threshold, |best| best.lag) >> RATE_BITS;
             // Where nobody waits nothing can be had, whatever would do.
-            let least = Fixed::from(i64::MIN + 1);
+            let least = Fixed::from(i64::MIN);
             let highest = (highest + Fixed::from(Ceiling::ROUNDING)).max(least);
-            // No ceiling is above that of which nothing is known.
-            let mut highest = i64::try_from(highest).unwrap_or(i64::MAX);
-            let (mut found, mut looked) = (None, false);
-            for other in topology.lps_of(node).filter(|&other| other != lp) {
-                let ceiling = self.queues.ceiling(other).at(tau);
-                if ceiling == i64::MAX {
-                    // Nothing is known (rates are new): a look is due anyway,
-                    // and to seek these one by one takes the square of the LPs.
-                    self.scan(lp, other, threshold, &mut best, machine);
-                    looked = true;
-                } else if ceiling > highest {
-                    (highest, found) = (ceiling, Some(other));
-                }
-            }
-            if looked {
-                continue;
-            }
-            let Some(other) = found else {
+            if Fixed::from(ceiling) <= highest {
                 break;
-            };
+            }
             self.scan(lp, other, threshold, &mut best, machine);
         }
+        self.looks = looks;
+        self.queues.renew_node(node, topology);
         best
     }
 
@@ -213,25 +211,11 @@ impl Fair {
         let mut best: Option<Candidate> = None;
         for node in (0..machine.config.topology.nodes()).filter(|&node| node != own) {
             let floor = best.map_or(threshold, |best| best.lag);
-            let (waiting, ceiling) = self.queues.on_node(node);
-            let ceiling = Fixed::from(ceiling.at(self.classes.tau_of(lp)));
-            if waiting == 0 || !machine.restricted && ceiling <= floor >> RATE_BITS {
-                continue;
-            }
             let found = self.most_behind(lp, node, floor, machine);
-            self.renew_node_ceiling(node, machine);
             if let Some(found) = found {
                 improve(&mut best, found, Candidate::by_lag);
             }
         }
         best
-    }
-
-    fn renew_node_ceiling(&mut self, node: u32, machine: &Machine) {
-        let mut ceiling = Ceiling::NOBODY;
-        for lp in machine.config.topology.lps_of(node) {
-            ceiling.raise(self.queues.ceiling(lp));
-        }
-        self.queues.set_node_ceiling(node, ceiling);
     }
 }

@@ -3,7 +3,7 @@
 use super::Fixed;
 use crate::rates::{RATE_BITS, Rate};
 use crate::topology::Topology;
-use crate::units::{LpId, VpId};
+use crate::units::{LpId, Nanos, VpId};
 use std::collections::BTreeSet;
 
 /// So many empty queues are kept for their class to come back.
@@ -40,7 +40,7 @@ pub(super) struct Ceiling {
 }
 
 /// Whole nanoseconds, rounded down, as far as they go.
-fn floor(time: Fixed) -> i64 {
+pub(super) fn floor(time: Fixed) -> i64 {
     (time >> RATE_BITS) as i64
 }
 
@@ -59,6 +59,8 @@ impl Ceiling {
     };
     /// What rounding may put a ceiling above the lag it was drawn from, in ns.
     pub(super) const ROUNDING: i64 = 3;
+    /// Somebody had better look again after so many ns: two seconds.
+    const FAR: u64 = 1 << 31;
 
     /// Of one VP, or class, with this lag and rate at `tau`.
     pub(super) fn new(lag: Fixed, rate: Rate, tau: Fixed) -> Ceiling {
@@ -72,7 +74,7 @@ impl Ceiling {
     /// The highest lag in ns that there can be at `tau`.
     pub(super) fn at(&self, tau: Fixed) -> i64 {
         // Both τ are rounded down: a nanosecond more may have passed.
-        self.at_ns(floor(tau)).saturating_add(1)
+        self.at_ns(floor(tau) + 1)
     }
 
     fn at_ns(&self, tau: i64) -> i64 {
@@ -80,12 +82,34 @@ impl Ceiling {
             return self.lag;
         }
         let passed = (tau - self.tau).max(0) as u64;
-        if passed >= 1 << 31 {
-            // Beyond a second or so somebody had better look.
+        if passed >= Ceiling::FAR {
             return i64::MAX;
         }
         let rise = (passed * self.rate).div_ceil(1 << RATE_BITS);
         self.lag.saturating_add(rise.cast_signed())
+    }
+
+    /// The τ in ns before which no lag is above `lag` ns.
+    fn crosses(&self, lag: i64) -> i64 {
+        if self.lag == Ceiling::NOBODY.lag {
+            return i64::MAX;
+        }
+        if self.lag > lag {
+            return i64::MIN;
+        }
+        let missing = lag.abs_diff(self.lag).min(Ceiling::FAR);
+        let passed = (missing << RATE_BITS).checked_div(self.rate);
+        let passed = passed.map_or(Ceiling::FAR, |passed| passed.min(Ceiling::FAR));
+        self.tau + passed.cast_signed() - Ceiling::ROUNDING
+    }
+
+    /// With another rate from `tau` on.
+    fn turned(&self, tau: Fixed, rate: Rate) -> Ceiling {
+        Ceiling {
+            lag: self.at(tau),
+            rate,
+            tau: floor(tau),
+        }
     }
 
     /// Above both.
@@ -120,13 +144,18 @@ pub(super) struct Queues {
     lps: Vec<AtLp>,
     /// By LP.
     ceilings: Vec<Ceiling>,
+    /// By LP, the τ in ns before which nobody there is more than a slice behind:
+    /// most looks at the ceilings want no more than that.
+    late: Vec<i64>,
+    /// A slice, in ns.
+    slice: i64,
     node_of: Vec<u32>,
-    /// By node, how many wait there, and their ceiling.
-    nodes: Vec<(u32, Ceiling)>,
+    /// By node, how many wait there, and the least `late` of its LPs.
+    nodes: Vec<(u32, i64)>,
 }
 
 impl Queues {
-    pub(super) fn new(topology: &Topology) -> Queues {
+    pub(super) fn new(topology: &Topology, slice: Nanos) -> Queues {
         let empty = AtLp {
             queues: Vec::new(),
             waiting: 0,
@@ -134,10 +163,12 @@ impl Queues {
         Queues {
             lps: vec![empty; topology.lps() as usize],
             ceilings: vec![Ceiling::NOBODY; topology.lps() as usize],
+            late: vec![i64::MAX; topology.lps() as usize],
+            slice: i64::try_from(slice.0).unwrap_or(i64::MAX),
             node_of: (0..topology.lps())
                 .map(|lp| topology.node_of(LpId(lp)))
                 .collect(),
-            nodes: vec![(0, Ceiling::NOBODY); topology.nodes() as usize],
+            nodes: vec![(0, i64::MAX); topology.nodes() as usize],
         }
     }
 
@@ -152,26 +183,48 @@ impl Queues {
     /// Draws an LP's ceiling anew.
     pub(super) fn set_ceiling(&mut self, lp: LpId, ceiling: Ceiling) {
         self.ceilings[lp.index()] = ceiling;
+        self.late[lp.index()] = ceiling.crosses(self.slice);
     }
 
     pub(super) fn node_of(&self, lp: LpId) -> u32 {
         self.node_of[lp.index()]
     }
 
-    /// How many wait on a node, and their ceiling.
-    pub(super) fn on_node(&self, node: u32) -> (u32, Ceiling) {
-        self.nodes[node as usize]
+    /// How many wait on a node.
+    pub(super) fn on_node(&self, node: u32) -> u32 {
+        self.nodes[node as usize].0
     }
 
-    pub(super) fn set_node_ceiling(&mut self, node: u32, ceiling: Ceiling) {
-        self.nodes[node as usize].1 = ceiling;
+    /// The τ in ns before which nobody at an LP is more than a slice behind.
+    pub(super) fn late_from(&self, lp: LpId) -> i64 {
+        self.late[lp.index()]
     }
 
-    /// Rates have changed, and with them what lags rise by.
-    pub(super) fn forget_ceilings(&mut self) {
-        self.ceilings.fill(Ceiling::UNKNOWN);
+    /// The same of a node.
+    pub(super) fn node_late_from(&self, node: u32) -> i64 {
+        self.nodes[node as usize].1
+    }
+
+    /// Draws what is known of a node anew from what is known of its LPs.
+    pub(super) fn renew_node(&mut self, node: u32, topology: &Topology) {
+        let late = topology.lps_of(node).map(|lp| self.late[lp.index()]);
+        self.nodes[node as usize].1 = late.min().unwrap_or(i64::MAX);
+    }
+
+    /// Rates have changed, and with them what lags rise by: from `tau` on by
+    /// `rate` at the most, or by nobody knows what.
+    pub(super) fn renew_ceilings(&mut self, line: Option<(Fixed, Rate)>) {
         for node in &mut self.nodes {
-            node.1 = Ceiling::UNKNOWN;
+            node.1 = i64::MAX;
+        }
+        for lp in 0..self.lps.len() {
+            let ceiling = match line {
+                Some((tau, rate)) => self.ceilings[lp].turned(tau, rate),
+                None => Ceiling::UNKNOWN,
+            };
+            self.set_ceiling(LpId(lp as u32), ceiling);
+            let late = &mut self.nodes[self.node_of[lp] as usize].1;
+            *late = self.late[lp].min(*late);
         }
     }
 
@@ -186,11 +239,13 @@ impl Queues {
     ) {
         let ceiling = ceiling.unwrap_or(Ceiling::UNKNOWN);
         let node = &mut self.nodes[self.node_of[lp.index()] as usize];
+        let late = ceiling.crosses(self.slice);
         node.0 += 1;
-        node.1.raise(ceiling);
+        node.1 = node.1.min(late);
         let at = &mut self.lps[lp.index()];
         at.waiting += 1;
         self.ceilings[lp.index()].raise(ceiling);
+        self.late[lp.index()] = self.late[lp.index()].min(late);
         let index = match at.queues.binary_search_by_key(&class, |queue| queue.class) {
             Ok(index) => index,
             Err(index) => {

@@ -173,12 +173,13 @@ impl From<Result<u32, &AdmissionError>> for Answer {
     }
 }
 
-impl From<Result<&(), &AdmissionError>> for Answer {
-    fn from(changed: Result<&(), &AdmissionError>) -> Answer {
-        changed.map_or_else(
-            |error| Answer::Refused(Box::new(error.clone())),
-            |()| Answer::Done,
-        )
+impl Answer {
+    /// To a change that can be refused.
+    pub(crate) fn to_change(changed: &Result<(), AdmissionError>, calls: &[LpId]) -> Answer {
+        match changed {
+            Ok(()) => calls.into(),
+            Err(error) => Answer::Refused(Box::new(error.clone())),
+        }
     }
 }
 
@@ -228,6 +229,7 @@ impl Replay {
             self.scheduler.apply(now, call);
             let entry = self.scheduler.take_journal().pop();
             self.scheduler.take_calls();
+            self.scheduler.take_happened();
             entry.map_or(String::new(), |entry| entry.answer.to_string())
         } else {
             "impossible in this state".to_owned()

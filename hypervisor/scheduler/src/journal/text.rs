@@ -46,10 +46,13 @@ impl Display for ControlsText {
     }
 }
 
+/// `-` is everywhere, `none` nowhere.
 fn affinity_text(affinity: &Option<LpSet>) -> String {
-    affinity
-        .as_ref()
-        .map_or("-".to_owned(), |set| joined(set.iter().map(|lp| lp.0)))
+    match affinity {
+        None => "-".to_owned(),
+        Some(set) if *set == LpSet::default() => "none".to_owned(),
+        Some(set) => joined(set.iter().map(|lp| lp.0)),
+    }
 }
 
 impl Call {
@@ -154,6 +157,9 @@ impl Display for Answer {
     }
 }
 
+/// What is read from text is no more than this: a damaged line asks for no gigabytes.
+const HIGHEST: u32 = 1 << 20;
+
 struct Arguments<'a>(&'a str);
 
 impl Arguments<'_> {
@@ -181,11 +187,12 @@ impl Arguments<'_> {
     }
 
     fn controls(&self) -> Result<Controls, String> {
+        let (weight, reserve, cap) = (self.get("weight")?, self.get("reserve")?, self.get("cap")?);
         let checked = || {
             Controls::new(
-                Weight::new(self.get("weight").ok()?).ok()?,
-                Reserve::from_percent(self.get("reserve").ok()?).ok()?,
-                Cap::from_percent(self.get("cap").ok()?).ok()?,
+                Weight::new(weight).ok()?,
+                Reserve::from_percent(reserve).ok()?,
+                Cap::from_percent(cap).ok()?,
             )
             .ok()
         };
@@ -195,7 +202,14 @@ impl Arguments<'_> {
     fn affinity(&self) -> Result<Option<LpSet>, String> {
         match self.text("affinity")? {
             "-" => Ok(None),
-            _ => Ok(Some(self.list("affinity")?.into_iter().map(LpId).collect())),
+            "none" => Ok(Some(LpSet::default())),
+            _ => {
+                let lps = self.list("affinity")?;
+                match lps.iter().find(|lp| **lp > HIGHEST) {
+                    Some(lp) => Err(format!("`{lp}` in `affinity` is above {HIGHEST}")),
+                    None => Ok(Some(lps.into_iter().map(LpId).collect())),
+                }
+            }
         }
     }
 }
@@ -207,7 +221,10 @@ fn parse(name: &str, arguments: &Arguments<'_>) -> Result<Call, String> {
     Ok(match name {
         "add-guest" => Call::AddGuest(NewGuest {
             name: arguments.get("name")?,
-            vps: arguments.get("vps")?,
+            vps: match arguments.get("vps")? {
+                vps if vps > HIGHEST => return Err(format!("`vps={vps}` is above {HIGHEST}")),
+                vps => vps,
+            },
             controls: arguments.controls()?,
             affinity: arguments.affinity()?,
         }),

@@ -278,7 +278,7 @@ impl Driver {
     }
 
     /// Called LPs decide anew: idle ones at once, busy ones up to the overshoot late.
-    fn obey(&mut self) {
+    pub(crate) fn obey(&mut self) {
         loop {
             let called: Vec<LpId> = self.scheduler.take_calls().collect();
             if called.is_empty() {

@@ -99,6 +99,10 @@ impl Checks {
     /// A dispatch of a VP is about to be charged.
     pub(crate) fn ran(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
         self.overshoot = self.overshoot.max(ran - SLICE);
+        if scheduler.machine().guest_of(vp).controls.cap != Default::default() {
+            // It may be forgiven what it saved up under its cap.
+            self.disturbed();
+        }
         let window = &mut self.windows[vp.index()];
         let VpState::Running { since, .. } = scheduler.machine().vp(vp).state else {
             return;

@@ -142,8 +142,9 @@ pub(crate) struct Fluid {
     now: Nanos,
     began: Nanos,
     slice: f64,
-    /// The lag left to one that has all it can use, and that another LP or node could fetch.
-    most: f64,
+    /// The lag, in slices, that one which has all it can use keeps for another LP or node to
+    /// fetch it by; with a cap it can catch up by its bucket.
+    most: (f64, f64),
     lps: usize,
     model: ReserveModel,
     scope: WeightScope,
@@ -163,12 +164,10 @@ impl Fluid {
             now,
             began: now,
             slice: config.slice.0 as f64,
-            most: config.slice.0 as f64
-                * if config.topology.nodes() == 1 {
-                    1.0
-                } else {
-                    5.0
-                },
+            most: match config.topology.nodes() {
+                1 => (1.0, CAP_DEPTH_SLICES as f64),
+                _ => (5.0, 5.0),
+            },
             lps: config.topology.lps() as usize,
             model: config.reserve_model,
             scope: config.weight_scope,
@@ -215,7 +214,7 @@ impl Fluid {
                 (account.joined, account.lingering) = (false, false);
             }
             self.solve();
-            self.shrink(-excess);
+            self.hand_on(-excess);
         }
         self.step(span);
     }
@@ -253,6 +252,13 @@ impl Fluid {
         }
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
             account.lag -= amount * self.shares.rates[account.guest] / self.total;
+        }
+    }
+
+    /// What somebody leaves goes to those that compete, if anybody does.
+    fn hand_on(&mut self, amount: f64) {
+        if !self.shares.saturated {
+            self.shrink(amount);
         }
     }
 
@@ -336,7 +342,7 @@ impl Fluid {
         let lag = std::mem::replace(&mut account.lag, kept);
         (account.joined, account.lingering) = (false, false);
         self.solve();
-        self.shrink(kept - lag);
+        self.hand_on(kept - lag);
     }
 
     pub(crate) fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
@@ -347,22 +353,24 @@ impl Fluid {
         let account = &mut self.accounts[vp.index()];
         account.lag -= ran.0 as f64;
         let (lag, guest) = (account.lag, account.guest);
+        let capped = self.guests[guest].cap < Cap::default();
+        let most = self.slice * if capped { self.most.1 } else { self.most.0 };
         if self.shares.saturated {
             // Nobody competes: half a slice is kept, the rest is taken from nobody.
             account.lag = lag.clamp(-self.slice / 2.0, self.slice / 2.0);
             return;
         }
         match self.shares.at_upper[guest] {
-            Some(true) if lag > self.most => {
-                account.lag = self.most;
-                self.shrink(self.most - lag);
+            Some(true) if lag > most => {
+                account.lag = most;
+                self.shrink(most - lag);
                 // What it gave away may have been what a sleeper had left to pay.
                 self.undecided |= tied;
             }
             // What it has is all it can use but for rounding, or not quite.
-            None if lag > self.most - tolerance => self.undecided = true,
+            None if lag > most - tolerance => self.undecided = true,
             // A cap's savings, spent while nobody else wanted the LP.
-            _ if lag < floor && self.guests[guest].cap < Cap::default() => match account.ahead {
+            _ if lag < floor && capped => match account.ahead {
                 Some(true) => account.lag = floor.min(lag + self.slice),
                 Some(false) => {}
                 None => self.undecided = true,

@@ -8,6 +8,7 @@ pub(crate) mod fluid;
 pub(crate) mod machines;
 pub(crate) mod places;
 mod promises;
+mod replay;
 pub(crate) mod script;
 
 use proptest::prelude::*;

@@ -258,13 +258,7 @@ fn a_cap_is_reached() {
             missing = (missing + cap / 100.0 * 1e5 - (got - last) as f64).max(0.0);
             last = got;
             worst.set(worst.get().max(missing / SLICE.0 as f64));
-            // What flows over while it waits: q + j on one LP, as far as it may
-            // be behind on several.
-            let waits = match machine.lps {
-                1 => SLICE + OVERSHOOT,
-                lps => Nanos(bounds::limits(lps, LIMITED).0.unsigned_abs()),
-            };
-            let limit = CAP_DEPTH_SLICES * SLICE.0 + waits.0;
+            let limit = CAP_DEPTH_SLICES * SLICE.0 + (SLICE + OVERSHOOT).0;
             if missing > limit as f64 {
                 return Err(format!("{missing} ns less than its cap allows"));
             }

@@ -1,0 +1,304 @@
+//! The fair policy on machines whose answer is known, and what calls do to who runs.
+
+#[allow(
+    dead_code,
+    reason = "shared by several tests, none of which uses all of it"
+)]
+mod common;
+
+use apportion_scheduler::{
+    After, Cap, Config, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
+    Reserve, Scheduler, Topology, VpId, VpState, Weight, What,
+};
+use common::{Driver, Guest, Then, burn, burning, repeat, weight};
+
+const SLICE: Nanos = Nanos::from_millis(1);
+const LATE: Nanos = Nanos::from_micros(50);
+const SECOND: Nanos = Nanos::from_millis(1_000);
+
+fn fair(lps: u32, nodes: u32) -> Config {
+    let mut config = Config::new(lps, SLICE, PolicyKind::Fair);
+    config.topology = Topology::even(lps, nodes);
+    config
+}
+
+fn capped(percent: f64) -> Controls {
+    let cap = Cap::from_percent(percent).unwrap();
+    Controls::new(Weight::default(), Reserve::default(), cap).unwrap()
+}
+
+fn vps(driver: &Driver) -> impl Iterator<Item = VpId> + use<> {
+    (0..driver.scheduler.machine().vps().count() as u32).map(VpId)
+}
+
+fn slices(count: u64) -> f64 {
+    (count * (SLICE + LATE).0) as f64
+}
+
+#[test]
+fn one_that_is_due_a_whole_lp_has_it_on_another_node_than_the_rest() {
+    let time = Nanos(10 * SECOND.0);
+    for weights in [[6, 1, 1, 1], [1, 6, 1, 1], [1, 1, 6, 1], [1, 1, 1, 6]] {
+        let mut driver = Driver::new(fair(2, 2), LATE, burning(&weights));
+        driver.run_until(time);
+        for vp in vps(&driver) {
+            // 6 of 9 parts of two LPs are more than one: it has one, and the rest the other.
+            let due = match weights[vp.index()] {
+                6 => time.0 as f64,
+                _ => time.0 as f64 / 3.0,
+            };
+            // Another node takes over who is more than 4 slices behind, when it next decides:
+            // a slice later, and one more for what it decides then. Once it has its LP for
+            // itself nothing is lost any more: the bound does not grow with the time.
+            // What three are behind the fourth is ahead.
+            let lag = due - driver.received(vp) as f64;
+            assert!(
+                (-3.0 * slices(6)..=slices(6)).contains(&lag),
+                "{weights:?}, {vp:?}: {lag} ns"
+            );
+        }
+        // Nobody moves any more.
+        let home = |vp| driver.scheduler.machine().vp(vp).home;
+        let heavy = weights.iter().position(|weight| *weight == 6).unwrap();
+        let heavy = VpId(heavy as u32);
+        let rest = vps(&driver).filter(|vp| *vp != heavy);
+        assert!(rest.into_iter().all(|vp| home(vp) != home(heavy)));
+    }
+}
+
+#[test]
+fn nobody_drifts_beside_a_cap_and_a_vp_that_comes_and_goes() {
+    for cap in [5.0, 30.0, 68.0, 95.0] {
+        for (run, pause) in [(300, 700), (2_000, 3_000), (7_000, 1_000), (900, 30_000)] {
+            let pause = Then::SleepFor(Nanos::from_micros(pause));
+            let guests = vec![
+                Guest::new(capped(cap), [burn()]),
+                Guest::new(weight(100), [repeat(Nanos::from_micros(run), pause)]),
+            ];
+            let mut driver = Driver::new(fair(1, 1), LATE, guests);
+            for moment in 1..=10_000 {
+                driver.run_until(Nanos::from_millis(moment));
+                // Of a sleeper's debt nobody notices that it is paid before the next call.
+                let asleep = |vp: &VpId| {
+                    let state = driver.scheduler.machine().vp(*vp).state;
+                    matches!(state, VpState::Sleeping { .. })
+                };
+                for vp in vps(&driver).filter(|vp| !asleep(vp)) {
+                    let lag = driver.scheduler.lag(driver.now, vp).unwrap() as f64;
+                    // Behind by a slice in progress, and by one that the other was owed when it
+                    // woke. Ahead by the bucket's two slices and one in progress.
+                    assert!(
+                        (-slices(3)..=slices(2)).contains(&lag),
+                        "cap {cap} %, {run} us and {pause:?}, {vp:?} at {moment} ms: {lag} ns"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_has_no_cap_has_an_lp_to_itself_while_there_are_enough() {
+    // 4·0.68 + 3·1 = 5.72 of 6 LPs: the four take turns on three, which have room for 3.
+    let time = Nanos(10 * SECOND.0);
+    for capped_first in [false, true] {
+        let free = || burning(&[100; 3]);
+        let mut guests = if capped_first { vec![] } else { free() };
+        guests.extend((0..4).map(|_| Guest::new(capped(68.0), [burn()])));
+        guests.extend(if capped_first { free() } else { vec![] });
+        let mut driver = Driver::new(fair(6, 1), LATE, guests);
+        driver.run_until(time);
+        for vp in vps(&driver) {
+            let cap = driver.scheduler.machine().guest_of(vp).controls.cap;
+            let more = driver.received(vp) as f64 - cap.percent() / 100.0 * time.0 as f64;
+            // A turn missed at first is lost. What a cap allows beyond its rate is a bucket, and
+            // what it can lack a slice in progress and one that fills the bucket.
+            let (least, most) = match cap == Cap::default() {
+                true => (-slices(1), 0.0),
+                false => (-slices(2), slices(2) + LATE.0 as f64),
+            };
+            assert!((least..=most).contains(&more), "{vp:?}: {more} ns too much");
+        }
+    }
+}
+
+/// Guests of so many VPs each, started and waiting; nobody runs yet.
+fn started(config: Config, guests: &[u32]) -> Scheduler {
+    let mut scheduler = Scheduler::new(config);
+    for (number, vps) in guests.iter().enumerate() {
+        let new = NewGuest {
+            name: format!("g{number}"),
+            vps: *vps,
+            controls: Controls::default(),
+            affinity: None,
+        };
+        scheduler.add_guest(Nanos::ZERO, &new).unwrap();
+    }
+    let vps: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
+    scheduler.start(Nanos::ZERO, &vps);
+    scheduler.take_calls();
+    scheduler
+}
+
+fn picked(scheduler: &mut Scheduler, now: Nanos, lp: u32) -> Option<VpId> {
+    match scheduler.pick(now, LpId(lp)) {
+        Decision::Run { vp, .. } => Some(vp),
+        Decision::Idle => None,
+    }
+}
+
+fn calls(scheduler: &mut Scheduler) -> Vec<LpId> {
+    scheduler.take_calls().collect()
+}
+
+fn state(scheduler: &Scheduler, vp: VpId) -> VpState {
+    scheduler.machine().vp(vp).state
+}
+
+const EARLIER: Nanos = Nanos::from_micros(300);
+const LATER: Nanos = Nanos::from_micros(400);
+
+#[test]
+fn a_vp_that_is_stopped_while_it_runs_is_called_away_and_comes_no_more() {
+    let mut scheduler = started(fair(1, 1), &[1, 1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    scheduler.stop(EARLIER, vp);
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(state(&scheduler, vp), VpState::Suspended);
+    assert_ne!(picked(&mut scheduler, LATER, 0), Some(vp));
+    scheduler.charge(SECOND, LpId(0), SLICE, After::Sleep { until: None });
+    scheduler.wake(SECOND, vp);
+    assert_eq!(picked(&mut scheduler, SECOND, 0), None);
+    // Until it is started again.
+    scheduler.start(SECOND, &[vp]);
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    assert_eq!(picked(&mut scheduler, SECOND, 0), Some(vp));
+}
+
+#[test]
+fn a_vp_that_is_started_again_before_it_has_left_stays() {
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    scheduler.stop(EARLIER, vp);
+    scheduler.start(EARLIER, &[vp]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(picked(&mut scheduler, LATER, 0), Some(vp));
+}
+
+#[test]
+fn a_vp_that_runs_where_it_may_no_longer_is_called_away_to_where_it_may() {
+    let mut scheduler = started(fair(2, 1), &[1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), None);
+    let elsewhere: LpSet = [LpId(1)].into_iter().collect();
+    let allowed = scheduler.set_affinity(EARLIER, GuestId(0), Some(elsewhere));
+    assert_eq!(allowed, Ok(()));
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(picked(&mut scheduler, LATER, 0), None);
+    // The idle LP is woken for it.
+    assert_eq!(calls(&mut scheduler), [LpId(1)]);
+    assert_eq!(picked(&mut scheduler, LATER, 1), Some(vp));
+}
+
+#[test]
+fn an_lp_that_is_on_line_again_is_used_again() {
+    let mut driver = Driver::new(fair(2, 1), LATE, burning(&[100; 3]));
+    driver.run_until(SECOND);
+    driver.scheduler.lp_off(driver.now, LpId(1), false).unwrap();
+    driver.obey();
+    driver.run_until(SECOND + SECOND);
+    driver.scheduler.lp_on(driver.now, LpId(1)).unwrap();
+    driver.obey();
+    driver.run_until(SECOND + SECOND + SECOND);
+    let used = |lp, second: u64| -> u64 {
+        let of = |at: Nanos| at.0.clamp(second * SECOND.0, (second + 1) * SECOND.0);
+        let there = driver.trace.iter().filter(|done| done.lp == LpId(lp));
+        there.map(|done| of(done.ended) - of(done.began)).sum()
+    };
+    // A dispatch in progress at the end is not in the trace; who was called away may be late.
+    let partly = (SLICE + LATE).0;
+    assert!(used(1, 1) <= LATE.0, "{}", used(1, 1));
+    for (lp, second) in [(0, 0), (1, 0), (0, 1), (0, 2), (1, 2)] {
+        assert!(used(lp, second) + partly >= SECOND.0, "{lp}, {second}");
+    }
+    // Two thirds, a third and two thirds of an LP for each: 5/3 s, behind by no more than
+    // 2(q + j) at the beginning and the end of each part.
+    for vp in vps(&driver) {
+        let lag = 5.0 / 3.0 * SECOND.0 as f64 - driver.received(vp) as f64;
+        assert!(lag.abs() <= 6.0 * slices(1), "{vp:?}: {lag} ns");
+    }
+}
+
+#[test]
+fn a_spin_moves_lag_between_siblings_and_to_nobody_else() {
+    // Two guests of two VPs on one LP: whoever runs leaves, spinning or not.
+    let run = |after| {
+        let mut scheduler = started(fair(1, 1), &[2, 2]);
+        let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+        scheduler.charge(EARLIER, LpId(0), EARLIER, after);
+        let lags = scheduler.machine().vps();
+        let lags = lags.map(|(vp, _)| scheduler.lag(EARLIER, vp).unwrap());
+        (vp, lags.collect::<Vec<i64>>())
+    };
+    let ((vp, plain), (_, spun)) = (run(After::Run), run(After::Spin));
+    assert_eq!(vp, VpId(0));
+    // A quarter of 300 us for each, and 300 us received: 225 ahead. Up to a slice ahead may be
+    // lent: 775 us.
+    assert_eq!(plain, [-225_000, 75_000, 75_000, 75_000]);
+    assert_eq!(spun, [-1_000_000, 850_000, 75_000, 75_000]);
+}
+
+#[test]
+fn whom_a_cap_holds_runs_at_once_when_the_cap_is_lifted() {
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let guest = GuestId(0);
+    scheduler
+        .set_controls(Nanos::ZERO, guest, capped(1.0))
+        .unwrap();
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    // All of the bucket and more is gone: 1 % of the time fills a slice in 100 ms.
+    let now = Nanos(3 * SLICE.0);
+    scheduler.charge(now, LpId(0), now, After::Run);
+    assert!(matches!(state(&scheduler, vp), VpState::Held { .. }));
+    assert_eq!(picked(&mut scheduler, now, 0), None);
+    scheduler.take_calls();
+    let soon = now + SLICE;
+    scheduler
+        .set_controls(soon, guest, Controls::default())
+        .unwrap();
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    assert_eq!(picked(&mut scheduler, soon, 0), Some(vp));
+    assert_eq!(scheduler.next_timer(LpId(0)), None);
+    let happened: Vec<What> = scheduler.take_happened().map(|event| event.what).collect();
+    assert_eq!(happened, [What::Held, What::Released]);
+}
+
+#[test]
+fn what_changes_nothing_is_no_event() {
+    let mut scheduler = started(fair(2, 1), &[2, 1]);
+    let running = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    let vps: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
+    scheduler.charge(EARLIER, LpId(0), EARLIER, After::Run);
+    picked(&mut scheduler, EARLIER, 0);
+    scheduler.take_calls();
+    let as_it_was = format!("{scheduler:?}");
+    for &vp in &vps {
+        // Nobody sleeps.
+        scheduler.wake(EARLIER, vp);
+    }
+    scheduler.tick(EARLIER, LpId(0));
+    scheduler.lp_on(EARLIER, LpId(1)).unwrap();
+    assert_eq!(format!("{scheduler:?}"), as_it_was, "{running:?}");
+}
+
+#[test]
+fn a_time_before_the_last_one_counts_as_equal_to_it() {
+    let decision = |earlier| {
+        let mut scheduler = started(fair(2, 1), &[1, 1]);
+        let first = scheduler.pick(LATER, LpId(0));
+        (first, scheduler.pick(earlier, LpId(1)))
+    };
+    assert_eq!(decision(EARLIER), decision(LATER));
+}
