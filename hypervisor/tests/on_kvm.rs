@@ -185,11 +185,11 @@ fn work_agrees_with_time() {
     let (keep, _) = run(&spec);
     let time = keep.shares(&spec, |d| d.ran.0);
     let work = keep.shares(&spec, |d| d.work);
-    assert!(
-        keep.dispatches
-            .iter()
-            .all(|d| d.work > 0 || d.ran < Nanos::from_millis(1))
-    );
+    let all = keep.dispatches.iter();
+    let idle = all.filter(|d| d.work == 0 && d.ran >= Nanos::from_millis(1));
+    // The outer host can stall a whole dispatch: some 50 times a minute here,
+    // 2 of these 3,200.
+    assert!(idle.count() * 100 < keep.dispatches.len());
     // One guest's work per CPU second can differ from the other's only by what
     // the LPs' speeds do while it runs there: 2 pp of a 75 % share are 2.7 %.
     for (work, time) in work.iter().zip(&time) {

@@ -46,6 +46,11 @@ pub trait Policy: fmt::Debug + Send {
     /// `vp` has left its LP, after `ran` of CPU time.
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine);
 
+    /// Where `vp`, which was just charged and wants to run on, had better be at home from now on.
+    fn moves(&mut self, _vp: VpId, _machine: &Machine) -> Option<LpId> {
+        None
+    }
+
     /// `span` of `lp`'s time up to `now` reached neither a guest nor idle.
     fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos);
 

@@ -894,9 +894,20 @@ impl Scheduler {
             After::Spin => self.policy.spun(now, vp, &self.machine),
             After::Run => {}
         }
+        let next = self.policy.moves(vp, &self.machine);
+        if let Some(next) = next {
+            self.placed[lp.index()] -= 1;
+            self.placed[next.index()] += 1;
+            self.machine.vps[vp.index()].home = next;
+            self.call(next);
+        }
         if self.make_ready_or_hold(now, vp) {
-            // Its own LP decides next, and this VP may be its choice.
-            self.machine.lps[lp.index()].left = Some(vp);
+            match next {
+                // Its home decides, and if that does not take it, it is placed anew.
+                Some(next) => self.machine.lps[next.index()].called_for = Some(vp),
+                // Its own LP decides next, and this VP may be its choice.
+                None => self.machine.lps[lp.index()].left = Some(vp),
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 //! in an order that no re-solve changes, and a re-solve touches classes only.
 
 mod classes;
+mod losses;
 mod pick;
 mod queues;
 
@@ -22,6 +23,7 @@ use crate::rates::{ONE, RATE_BITS};
 use crate::topology::LpSet;
 use crate::units::{LpId, Nanos, VpId};
 use classes::Classes;
+use losses::Losses;
 use queues::Queues;
 use std::cmp::Reverse;
 
@@ -47,6 +49,9 @@ pub(crate) struct Fair {
     classes: Classes,
     accounts: Vec<Account>,
     queues: Queues,
+    losses: Losses,
+    /// Whoever shuns an LP.
+    shunning: Vec<VpId>,
     /// By guest, what its class was chosen by, and how many VPs it had then.
     claims: Vec<(Controls, Option<LpSet>, usize)>,
     /// Kept for its memory.
@@ -71,6 +76,8 @@ struct Account {
     spinning: bool,
     /// When it was picked it was ahead: nobody else wanted the LP.
     ahead: bool,
+    /// It has left this LP for its home, and does not run there before its home has decided.
+    shuns: Option<LpId>,
 }
 
 impl Fair {
@@ -81,6 +88,8 @@ impl Fair {
             classes: Classes::new(config),
             accounts: Vec::new(),
             queues: Queues::new(&config.topology, config.slice),
+            losses: Losses::new(&config.topology, config.slice),
+            shunning: Vec::new(),
             claims: Vec::new(),
             looks: Vec::new(),
         }
@@ -212,6 +221,8 @@ impl Policy for Fair {
 
     fn changed(&mut self, now: Nanos, machine: &Machine) {
         self.advance(now);
+        // The LP for which somebody shuns another may be off line.
+        self.stop_shunning(|_| true);
         let mut stale = self.classes.set_online(machine);
         self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
@@ -234,7 +245,9 @@ impl Policy for Fair {
 
     fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         self.advance(now);
-        let vp = self.choose(lp, machine)?;
+        let vp = self.choose(lp, machine);
+        self.stop_shunning(|vp| machine.vp(vp).home == lp);
+        let vp = vp?;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
         account.ahead = self.classes.fluid(account.class) < account.balance;
@@ -247,6 +260,7 @@ impl Policy for Fair {
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
         self.advance(now);
         let slice = self.slice;
+        self.losses.used(machine.vp(vp).home, ran);
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
         let lag = self.classes.fluid(account.class) - account.balance;
@@ -280,8 +294,31 @@ impl Policy for Fair {
         }
     }
 
+    /// A VP that is due all of an LP cannot make up for what the LP loses, and
+    /// never waits for another LP to fetch it. Where it has lost half a slice more
+    /// than others on average it changes places with who runs where less is lost.
+    fn moves(&mut self, vp: VpId, machine: &Machine) -> Option<LpId> {
+        let account = &mut self.accounts[vp.index()];
+        if self.classes.rate(account.class) < ONE {
+            return None;
+        }
+        let lp = machine.vp(vp).home;
+        let topology = &machine.config.topology;
+        let others = topology.lps_of(topology.node_of(lp));
+        let others = others.filter(|&other| other != lp && machine.may_run(vp, other));
+        let next = self
+            .losses
+            .better_than(lp, machine.online().count(), others);
+        if next.is_some() {
+            account.shuns = Some(lp);
+            self.shunning.push(vp);
+        }
+        next
+    }
+
     fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos) {
         self.advance(now);
+        self.losses.lost(lp, span);
         self.classes.shrink_lp(lp, fixed(span));
     }
 
@@ -333,6 +370,18 @@ impl Policy for Fair {
 }
 
 impl Fair {
+    /// Of those that shun an LP, those for whom `which` holds do so no more.
+    fn stop_shunning(&mut self, which: impl Fn(VpId) -> bool) {
+        let accounts = &mut self.accounts;
+        self.shunning.retain(|&vp| {
+            let stops = which(vp);
+            if stops {
+                accounts[vp.index()].shuns = None;
+            }
+            !stops
+        });
+    }
+
     fn enqueue(&mut self, vp: VpId, machine: &Machine) {
         let home = machine.vp(vp).home;
         let account = &mut self.accounts[vp.index()];

@@ -164,6 +164,8 @@ impl Fair {
         best: &mut Option<Candidate>,
         machine: &Machine,
     ) {
+        let may_run =
+            |vp: VpId| machine.may_run(vp, lp) && self.accounts[vp.index()].shuns != Some(lp);
         let mut ceiling = Some(Ceiling::NOBODY);
         for queue in self.queues.at(other).queues() {
             let Some((balance, first)) = queue.first() else {
@@ -178,13 +180,13 @@ impl Fair {
             if fluid - balance <= threshold {
                 continue;
             }
-            let found = if machine.may_run(first, lp) {
+            let found = if may_run(first) {
                 Some((balance, first))
             } else {
                 queue
                     .iter()
                     .take_while(|(balance, _)| fluid - balance > threshold)
-                    .find(|&(_, vp)| machine.may_run(vp, lp))
+                    .find(|&(_, vp)| may_run(vp))
             };
             if let Some((balance, vp)) = found {
                 let candidate = Candidate {
