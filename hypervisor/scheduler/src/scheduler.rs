@@ -894,7 +894,10 @@ impl Scheduler {
             After::Spin => self.policy.spun(now, vp, &self.machine),
             After::Run => {}
         }
-        let next = self.policy.moves(vp, &self.machine);
+        // Where it may run here no longer it has another home already.
+        let stays = self.machine.vp(vp).home == lp;
+        let next = stays.then(|| self.policy.moves(vp, &self.machine));
+        let next = next.flatten();
         if let Some(next) = next {
             self.placed[lp.index()] -= 1;
             self.placed[next.index()] += 1;

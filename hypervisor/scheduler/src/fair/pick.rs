@@ -126,12 +126,15 @@ impl Fair {
             return best;
         }
         let tau = self.classes.tau_of(lp);
-        // Where nobody can be a slice behind yet nobody need look for one.
+        // Where nobody can be so far behind yet nobody need look: from a slice
+        // on lag rises by no more than τ.
         let until = match threshold >= self.slice {
-            true if self.queues.node_late_from(node) > floor(tau) => return None,
-            true => floor(tau),
+            true => floor(tau - (threshold - self.slice)),
             false => i64::MAX,
         };
+        if self.queues.node_late_from(node) > until {
+            return None;
+        }
         let mut looks = std::mem::take(&mut self.looks);
         looks.extend(
             topology
