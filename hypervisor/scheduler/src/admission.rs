@@ -171,6 +171,11 @@ impl Wanted<'_> {
     }
 }
 
+/// Whether all LPs of `narrow` are in `wide`; `None` is all there are.
+fn covers(wide: Option<&LpSet>, narrow: Option<&LpSet>) -> bool {
+    wide.is_none_or(|wide| narrow.is_some_and(|narrow| narrow.iter().all(|lp| wide.contains(lp))))
+}
+
 impl Machine {
     /// Every guest that holds a promise, but for `except`.
     fn promises(&self, except: Option<GuestId>) -> impl Iterator<Item = Wanted<'_>> {
@@ -192,7 +197,7 @@ impl Machine {
         let covered = before.is_some_and(|guest| {
             wanted.reserve <= guest.controls.reserve
                 && wanted.vps <= guest.vps.len()
-                && wanted.affinity == guest.affinity.as_ref()
+                && covers(wanted.affinity, guest.affinity.as_ref())
         });
         covered || wanted.parts() == 0
     }

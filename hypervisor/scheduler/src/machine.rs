@@ -81,6 +81,8 @@ pub struct Vp {
     pub(crate) bucket: Option<Bucket>,
     /// The LP that wakes for it, and when: the end of its sleep or of its hold.
     pub(crate) timer: Option<(LpId, Nanos)>,
+    /// It was woken since its dispatch began.
+    pub(crate) woken: bool,
 }
 
 /// One guest.
@@ -106,11 +108,6 @@ impl Guest {
     pub fn may_use(&self, lp: LpId) -> bool {
         self.affinity.as_ref().is_none_or(|set| set.contains(lp))
     }
-
-    /// What it holds, in percent of one LP: its reserve times its VPs.
-    pub fn reserved_percent(&self) -> f64 {
-        self.controls.reserve.percent() * self.vps.len() as f64
-    }
 }
 
 /// One LP.
@@ -126,8 +123,8 @@ pub struct Lp {
     pub(crate) called: bool,
     /// The VP that has just left it and is Ready.
     pub(crate) left: Option<VpId>,
-    /// The VP for which it was called while it was idle.
-    pub(crate) called_for: Option<VpId>,
+    /// The VPs for which it was called.
+    pub(crate) called_for: Vec<VpId>,
 }
 
 /// LPs, guests and VPs.

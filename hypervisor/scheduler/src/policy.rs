@@ -40,13 +40,15 @@ pub trait Policy: fmt::Debug + Send {
     fn changed(&mut self, now: Nanos, machine: &Machine);
 
     /// Chooses one of the Ready VPs that may run on `lp`; `None` only where
-    /// there is none. What it chooses runs from `now`.
+    /// there is none but such as [`Policy::moves`] sent to another LP that has
+    /// been called for them. What it chooses runs from `now`.
     fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId>;
 
     /// `vp` has left its LP, after `ran` of CPU time.
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine);
 
-    /// Where `vp`, which was just charged and wants to run on, had better be at home from now on.
+    /// Where `vp`, which was just charged and wants to run on, had better be at
+    /// home from now on. That LP is called, and decides anew.
     fn moves(&mut self, _vp: VpId, _machine: &Machine) -> Option<LpId> {
         None
     }

@@ -74,6 +74,14 @@ mod tests {
     }
 
     #[test]
+    fn the_streams_of_a_seed_differ_and_are_always_the_same() {
+        let first = |seed, stream| Random::stream(seed, stream).next();
+        assert_eq!(first(1, 2), 5_026_954_255_020_281_043);
+        assert_eq!(first(1, 3), 10_026_334_527_595_613_153);
+        assert_eq!(first(7, 1 << 32), 3_836_450_741_531_038_765);
+    }
+
+    #[test]
     fn exponential_has_its_mean_and_its_tail() {
         let mut random = Random::new(7);
         let draws: Vec<u64> = (0..100_000).map(|_| random.exponential(1_000)).collect();

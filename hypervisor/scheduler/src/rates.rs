@@ -250,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn nobody_competes_only_where_more_is_left_than_caps_allow() {
+        let satisfied = |count| {
+            let claims = [claim(count, 100, 0.0, 10.0)];
+            let last = Solved::default();
+            solve(1, &claims, ReserveModel::Additive, last, &mut Vec::new()).saturated
+        };
+        // Ten times 10 % is a whole LP, although each is rounded down.
+        assert!(satisfied(9));
+        assert!(!satisfied(10));
+        assert!(!satisfied(11));
+    }
+
+    #[test]
     fn a_shared_weight_is_a_part_of_it() {
         let controls = Controls::with_weight(Weight::new(100).unwrap());
         let claims = [Claim::new(&controls, 4, 4), Claim::new(&controls, 1, 1)];

@@ -303,11 +303,15 @@ impl Scheduler {
         changed
     }
 
-    /// A sleeping VP wants to run. Any other does already.
+    /// A sleeping VP wants to run. One that runs does not sleep after this
+    /// dispatch; any other wants to run already.
     pub fn wake(&mut self, now: Nanos, vp: VpId) {
         let now = self.not_before(now);
         let before = self.calls.len();
-        if matches!(self.machine.vp(vp).state, VpState::Sleeping { .. }) && self.rouse(now, vp) {
+        let entry = &mut self.machine.vps[vp.index()];
+        // It may have decided to sleep already, and not have been charged yet.
+        entry.woken = matches!(entry.state, VpState::Running { .. });
+        if matches!(entry.state, VpState::Sleeping { .. }) && self.rouse(now, vp) {
             self.place(now, vp);
         }
         self.journal
@@ -451,6 +455,7 @@ impl Scheduler {
             home,
             bucket: Bucket::new(controls.cap, self.slice(), now),
             timer: None,
+            woken: false,
         });
         self.machine.guests[id.index()].vps.push(vp);
         vp
@@ -705,7 +710,7 @@ impl Scheduler {
             .or_else(|| self.machine.online().find(idle));
         if let Some(lp) = found {
             self.call(lp);
-            self.machine.lps[lp.index()].called_for = Some(vp);
+            self.machine.lps[lp.index()].called_for.push(vp);
         }
         found.is_some()
     }
@@ -819,12 +824,15 @@ impl Scheduler {
         matches!(self.machine.vp(vp).state, VpState::Ready { .. })
     }
 
-    /// Finds another LP for the VP for which `lp` was called and which it did not take.
+    /// Finds other LPs for the VPs for which `lp` was called and which it did not take.
     fn place_called_for(&mut self, now: Nanos, lp: LpId) {
-        if let Some(vp) = self.machine.lps[lp.index()].called_for.take()
-            && self.is_ready(vp)
-        {
-            self.place(now, vp);
+        if self.machine.lps[lp.index()].called_for.is_empty() {
+            return;
+        }
+        for vp in std::mem::take(&mut self.machine.lps[lp.index()].called_for) {
+            if self.is_ready(vp) {
+                self.place(now, vp);
+            }
         }
     }
 
@@ -845,6 +853,7 @@ impl Scheduler {
         let VpState::Ready { since } = entry.state else {
             unreachable!("a policy picks among the Ready");
         };
+        entry.woken = false;
         entry.state = VpState::Running {
             lp,
             since: now,
@@ -881,7 +890,9 @@ impl Scheduler {
             return self.suspend(now, vp);
         }
         self.rehome(now, vp);
+        let woken = self.machine.vp(vp).woken;
         match after {
+            After::Sleep { .. } if woken => {}
             After::Sleep { until } => {
                 self.machine.vps[vp.index()].state = VpState::Sleeping { until };
                 self.policy.leave(now, vp, Leave::Sleeps, &self.machine);
@@ -907,7 +918,7 @@ impl Scheduler {
         if self.make_ready_or_hold(now, vp) {
             match next {
                 // Its home decides, and if that does not take it, it is placed anew.
-                Some(next) => self.machine.lps[next.index()].called_for = Some(vp),
+                Some(next) => self.machine.lps[next.index()].called_for.push(vp),
                 // Its own LP decides next, and this VP may be its choice.
                 None => self.machine.lps[lp.index()].left = Some(vp),
             }

@@ -398,6 +398,15 @@ fn eight_holders_are_named_and_the_rest_is_summed_up() {
          left (held by g0: 10 %, g1: 10 %, g2: 10 %, g3: 10 %, g4: 10 %, g5: 10 %, g6: 10 %, g7: 10 %, 2 more: 0.3 \
          %): lower a reserve, use fewer VPs, or give it more LPs",
     );
+    // Eight, and nothing is left to be summed up.
+    refused(
+        1,
+        &tenants[..8],
+        |scheduler, now| add(scheduler, now, (1, 50.0, None)),
+        "guest new needs 50 % of an LP in reserves, and of the 99 % that 1 LP(s) can promise (99 % of each) 19 % is \
+         left (held by g0: 10 %, g1: 10 %, g2: 10 %, g3: 10 %, g4: 10 %, g5: 10 %, g6: 10 %, g7: 10 %): lower a \
+         reserve, use fewer VPs, or give it more LPs",
+    );
 }
 
 #[test]

@@ -230,10 +230,10 @@ fn a_vp_due_a_whole_lp_does_not_stay_on_one_that_loses_time() {
         for others in [(3, 100), (1, 1000)] {
             let mut machine = Machine::new(PolicyKind::Fair, &neighbours, &[(1, 1000), others]);
             machine.run_until(Nanos::from_millis(20_000));
-            // Half a slice more lost than on average before it moves, and what
-            // that takes: a few slices of 20,000.
+            // The tolerance of the known answers. It bears half a slice before it moves, less
+            // where it is behind; what it is behind beyond a slice meanwhile is lost.
             let share = machine.shares()[0];
-            assert!((share - 50.0).abs() < 0.1, "{neighbours:?}: {share} %");
+            assert!((share - 50.0).abs() < 0.5, "{neighbours:?}: {share} %");
         }
     }
 }

@@ -7,7 +7,8 @@
 mod common;
 
 use apportion_scheduler::{
-    Cap, Config, Controls, LpId, Nanos, PolicyKind, Reserve, VpId, Weight, WeightScope,
+    After, Cap, Config, Controls, Decision, GuestId, Leave, LpId, Nanos, NewGuest, PolicyKind,
+    Reserve, Scheduler, VpId, Weight, WeightScope,
 };
 use common::{Driver, Guest, Then, burn, burning, repeat, weight};
 
@@ -112,28 +113,213 @@ fn credit2_shares_by_the_most_different_weights() {
     assert!(light > 0.0);
 }
 
-/// A VP that sleeps most of the time, with the same weight as one that burns.
-fn sleeper_and_burner(policy: PolicyKind) -> Driver {
-    let nap = Then::SleepFor(Nanos::from_millis(20));
-    let guests = vec![
-        Guest::new(weight(100), [burn()]),
-        Guest::new(weight(100), [repeat(Nanos::from_micros(100), nap)]),
-    ];
-    driver(policy, 1, guests)
+#[test]
+fn credit2_shares_by_weight_where_a_slice_costs_more_than_a_reset_gives() {
+    // 33 and 100 slices' worth of credit, by the weight of one that sleeps throughout; a reset gives ten.
+    let sleeps = repeat(Nanos(1), Then::SleepUntil(Nanos(u64::MAX / 4)));
+    let mut guests = burning(&[300, 100]);
+    guests.push(Guest::new(weight(10_000), [sleeps]));
+    let mut driver = driver(PolicyKind::Credit2, 1, guests);
+    driver.run_until(Nanos::from_millis(10_000));
+    // Both were given the same, and differ by what a slice of either costs:
+    // |100a/3 − 100b| ≤ 100 + 100/3 in slices, so |a − ¾| ≤ 1.
+    assert_percent(&driver, &[75.0, 25.0], 1.1 * slice_percent(&driver));
+}
+
+/// One LP and guests of one VP each, driven by hand.
+struct ByHand {
+    scheduler: Scheduler,
+    now: Nanos,
+}
+
+impl ByHand {
+    const LP: LpId = LpId(0);
+
+    /// Nobody has started.
+    fn new(policy: PolicyKind, weights: &[u32], seed: u64) -> ByHand {
+        let mut config = Config::new(1, SLICE, policy);
+        config.seed = seed;
+        let mut scheduler = Scheduler::new(config);
+        for &each in weights {
+            let new = NewGuest {
+                name: "one".to_owned(),
+                vps: 1,
+                controls: weight(each),
+                affinity: None,
+            };
+            scheduler.add_guest(Nanos::ZERO, &new).unwrap();
+        }
+        ByHand {
+            scheduler,
+            now: Nanos::ZERO,
+        }
+    }
+
+    fn start(&mut self, vp: u32) {
+        self.scheduler.start(self.now, &[VpId(vp)]);
+    }
+
+    fn pick(&mut self) -> VpId {
+        match self.scheduler.pick(self.now, ByHand::LP) {
+            Decision::Run { vp, .. } => vp,
+            Decision::Idle => panic!("nobody is Ready"),
+        }
+    }
+
+    fn charge(&mut self, ran: Nanos, after: After) {
+        self.now += ran;
+        self.scheduler.charge(self.now, ByHand::LP, ran, after);
+    }
+
+    /// VP 0, whose turn it is, runs so long, leaves, and is back at once.
+    fn leave_and_return(&mut self, ran: Nanos, how: Leave) {
+        assert_eq!(self.pick(), VpId(0));
+        match how {
+            Leave::Sleeps => {
+                self.charge(ran, After::Sleep { until: None });
+                self.scheduler.wake(self.now, VpId(0));
+            }
+            Leave::Stops => {
+                self.scheduler.stop(self.now, VpId(0));
+                self.charge(ran, After::Run);
+                self.start(0);
+            }
+        }
+    }
+
+    /// How many slices of others' it takes until it is VP 0's turn.
+    fn slices_before_its_turn(&mut self) -> u32 {
+        let mut slices = 0;
+        while self.pick() != VpId(0) {
+            self.charge(SLICE, After::Run);
+            slices += 1;
+        }
+        slices
+    }
+}
+
+/// Whether VP 0, asleep since it has run half a slice, calls VP 1 away that has run for `others` since.
+fn preempts(policy: PolicyKind, others: Nanos) -> bool {
+    let mut lp = ByHand::new(policy, &[100, 100], 1);
+    lp.start(0);
+    assert_eq!(lp.pick(), VpId(0));
+    lp.charge(Nanos(SLICE.0 / 2), After::Sleep { until: None });
+    lp.start(1);
+    let wakes = lp.now + others;
+    assert_eq!(lp.pick(), VpId(1));
+    while lp.now + SLICE < wakes {
+        lp.charge(SLICE, After::Run);
+        lp.pick();
+    }
+    lp.scheduler.take_calls();
+    lp.scheduler.wake(wakes, VpId(0));
+    lp.scheduler.take_calls().any(|lp| lp == ByHand::LP)
 }
 
 #[test]
-fn credit2_preempts_for_a_vp_that_wakes() {
-    let mut driver = sleeper_and_burner(PolicyKind::Credit2);
-    driver.run_until(Nanos::from_millis(1_000));
-    // 20 ms asleep and 0.1 ms running in each turn, and hardly any wait. Without
-    // preemption it would wait for the end of a slice in most of them.
-    let turns = driver
-        .trace
-        .iter()
-        .filter(|done| done.vp == VpId(1))
-        .count();
-    assert!(turns >= 49, "{turns} turns");
+fn credit2_preempts_who_has_more_than_a_slice_less() {
+    let after = |halves: u64, ns: u64| {
+        let others = Nanos(halves * SLICE.0 / 2 + ns);
+        preempts(PolicyKind::Credit2, others)
+    };
+    // 9.5 slices of credit against ten less those that the other has run.
+    assert!(!after(3, 0));
+    assert!(after(3, 1));
+    // The other has begun anew with ten, when the sleeper got ten, too, and kept half a slice of its own.
+    assert!(!after(21, 0));
+    assert!(after(21, 1));
+}
+
+#[test]
+fn the_other_yardsticks_do_not_preempt() {
+    for policy in YARDSTICKS {
+        if policy != PolicyKind::Credit2 {
+            assert!(!preempts(policy, Nanos(9 * SLICE.0 + 1)), "{policy}");
+        }
+    }
+}
+
+#[test]
+fn who_sleeps_keeps_its_account_and_who_is_stopped_begins_anew() {
+    // 1:100: who has run a slice has had its share for 100 slices of the other's.
+    for policy in [PolicyKind::Stride, PolicyKind::Credit2] {
+        let slices = |how| {
+            let mut lp = ByHand::new(policy, &[1, 100], 1);
+            lp.start(0);
+            lp.start(1);
+            lp.leave_and_return(SLICE, how);
+            lp.slices_before_its_turn()
+        };
+        let (slept, stopped) = (slices(Leave::Sleeps), slices(Leave::Stops));
+        assert!(slept.abs_diff(100) <= 1, "{policy}: {slept} slices");
+        assert!(stopped <= 1, "{policy}: {stopped} slices");
+    }
+}
+
+#[test]
+fn lottery_compensates_who_sleeps_and_not_who_was_stopped() {
+    let draws = 400;
+    let won = |how| {
+        let wins = |&seed: &u64| {
+            let mut lp = ByHand::new(PolicyKind::Lottery, &[100, 100], seed);
+            lp.start(0);
+            lp.leave_and_return(Nanos(SLICE.0 / 1_000), how);
+            lp.start(1);
+            lp.pick() == VpId(0)
+        };
+        (0..draws).filter(wins).count()
+    };
+    // 1000 tickets to one: it loses 0.4 draws, 5 with a probability of 6·10⁻⁵.
+    let slept = won(Leave::Sleeps);
+    assert!(slept > 395, "{slept}");
+    // One to one: σ = √(400·¼) = 10; five of them.
+    let stopped = won(Leave::Stops);
+    assert!(stopped.abs_diff(200) <= 50, "{stopped}");
+}
+
+#[test]
+fn yardsticks_keep_no_account_of_what_is_owed() {
+    for policy in YARDSTICKS {
+        let mut driver = driver(policy, 1, burning(&[100, 300]));
+        driver.run_until(Nanos::from_micros(5_500));
+        for vp in [VpId(0), VpId(1)] {
+            assert_eq!(driver.scheduler.lag(driver.now, vp), None, "{policy}");
+        }
+    }
+}
+
+#[test]
+fn under_stride_a_higher_weight_shortens_the_wait_in_proportion() {
+    let slices = |new| {
+        let mut lp = ByHand::new(PolicyKind::Stride, &[1, 100], 1);
+        lp.start(0);
+        lp.start(1);
+        assert_eq!(lp.pick(), VpId(0));
+        lp.charge(SLICE, After::Run);
+        let changed = lp.scheduler.set_controls(lp.now, GuestId(0), weight(new));
+        assert_eq!(changed, Ok(()));
+        lp.slices_before_its_turn()
+    };
+    // Who has run a slice at a weight of 1 waits for 100 of the other's: at n times that weight for 100/n.
+    for (new, expected) in [(1, 100), (2, 50), (10, 10)] {
+        let slices = slices(new);
+        assert!(slices.abs_diff(expected) <= 1, "{new}: {slices} slices");
+    }
+}
+
+#[test]
+fn stride_forgets_the_weight_of_who_was_stopped_while_it_waited() {
+    let mut driver = driver(PolicyKind::Stride, 1, burning(&[100, 10_000]));
+    driver.run_until(Nanos(SLICE.0 / 2));
+    driver.scheduler.stop(driver.now, VpId(1));
+    driver.obey();
+    driver.run_until(SECOND);
+    assert_eq!(driver.received(VpId(1)), 0);
+    // The other was alone since, so that its pass is the global one, with which a newcomer begins.
+    driver.add(burning(&[100]));
+    driver.run_until(SECOND + SECOND);
+    let got = driver.received(VpId(2)) as f64 / SLICE.0 as f64;
+    assert!((got - 500.0).abs() <= 2.0, "{got} slices");
 }
 
 #[test]
@@ -252,6 +438,28 @@ fn a_guests_weight_can_be_shared_by_its_vps() {
 }
 
 #[test]
+fn a_guests_weight_is_shared_by_those_of_its_vps_that_want_to_run() {
+    for (policy, bound) in [
+        // The bounds of the test before.
+        (PolicyKind::Stride, 0.1),
+        (PolicyKind::Lottery, 2.5),
+        (PolicyKind::Credit2, 1.35),
+    ] {
+        let mut config = Config::new(1, SLICE, policy);
+        config.weight_scope = WeightScope::Guest;
+        let sleeps = || repeat(Nanos(1), Then::SleepUntil(Nanos(u64::MAX / 4)));
+        let guests = vec![
+            Guest::new(weight(100), [burn(), sleeps(), sleeps(), sleeps()]),
+            Guest::new(weight(100), [burn()]),
+        ];
+        let mut driver = Driver::new(config, Nanos::ZERO, guests);
+        driver.run_until(Nanos::from_millis(10_000));
+        let single = driver.percent(VpId(4));
+        assert!((single - 50.0).abs() <= bound, "{policy}: {single} %");
+    }
+}
+
+#[test]
 fn changed_controls_count_from_then_on() {
     for (policy, bound) in [
         (PolicyKind::Stride, 2.0),
@@ -271,6 +479,11 @@ fn changed_controls_count_from_then_on() {
         driver.run_until(SECOND + SECOND);
         let got = (driver.received(VpId(0)) - before) as f64 / SLICE.0 as f64;
         assert!((got - 750.0).abs() <= bound, "{policy}: {got} slices");
+        // And for who comes later: a fifth.
+        driver.add(burning(&[100]));
+        driver.run_until(SECOND + SECOND + SECOND);
+        let got = driver.received(VpId(2)) as f64 / SLICE.0 as f64;
+        assert!((got - 200.0).abs() <= bound, "{policy}: {got} slices");
     }
 }
 

@@ -308,9 +308,10 @@ impl Dispatcher<'_> {
                 return;
             }
             let decision = core.scheduler.pick(now, self.lp);
-            shared.answer_calls(&mut core, Some(self.lp));
+            let called = shared.answer_calls(&mut core, Some(self.lp));
             self.log_happened(&mut core);
             match decision {
+                Decision::Idle if called => {}
                 Decision::Idle => {
                     let online = !core.scheduler.machine().lp(self.lp).offline;
                     mark = self.idle(core);
@@ -337,6 +338,10 @@ impl Dispatcher<'_> {
                         timer: core.scheduler.next_timer(self.lp),
                     };
                     drop(core);
+                    if called {
+                        // The decision itself found a reason for another one.
+                        kicker.handshake().request();
+                    }
                     ended = Some(self.enter(kicker, dispatch));
                 }
             }

@@ -138,6 +138,11 @@ impl Classes {
         changed
     }
 
+    /// How many LPs are on line.
+    pub(super) fn lps(&self) -> usize {
+        self.online.len()
+    }
+
     pub(super) fn advance(&mut self, span: Fixed) {
         for component in &mut self.components {
             component.advance(span);

@@ -23,7 +23,7 @@ use crate::rates::{ONE, RATE_BITS};
 use crate::topology::LpSet;
 use crate::units::{LpId, Nanos, VpId};
 use classes::Classes;
-use losses::Losses;
+use losses::{Losses, Mark};
 use queues::Queues;
 use std::cmp::Reverse;
 
@@ -76,6 +76,8 @@ struct Account {
     spinning: bool,
     /// When it was picked it was ahead: nobody else wanted the LP.
     ahead: bool,
+    /// Where it runs, or ran last, and what had been lost when it came there.
+    came: Mark,
     /// It has left this LP for its home, and does not run there before its home has decided.
     shuns: Option<LpId>,
 }
@@ -250,6 +252,9 @@ impl Policy for Fair {
         let vp = vp?;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
+        if account.came.lp() != lp {
+            account.came = self.losses.mark(lp);
+        }
         account.ahead = self.classes.fluid(account.class) < account.balance;
         if let Some(lp) = account.queued.take() {
             self.queues.remove(lp, account.class, account.balance, vp);
@@ -260,7 +265,7 @@ impl Policy for Fair {
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
         self.advance(now);
         let slice = self.slice;
-        self.losses.used(machine.vp(vp).home, ran);
+        self.losses.used(self.accounts[vp.index()].came.lp(), ran);
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
         let lag = self.classes.fluid(account.class) - account.balance;
@@ -296,19 +301,28 @@ impl Policy for Fair {
 
     /// A VP that is due all of an LP cannot make up for what the LP loses, and
     /// never waits for another LP to fetch it. Where it has lost half a slice more
-    /// than others on average it changes places with who runs where less is lost.
+    /// than others on average, or less where it is behind already, it changes
+    /// places with who runs where less is lost.
     fn moves(&mut self, vp: VpId, machine: &Machine) -> Option<LpId> {
+        let lp = machine.vp(vp).home;
         let account = &mut self.accounts[vp.index()];
-        if self.classes.rate(account.class) < ONE {
+        let due_an_lp = self.classes.rate(account.class) == ONE;
+        let lag = self.classes.fluid(account.class) - account.balance;
+        let bearable = ((self.slice - lag) / 2).clamp(self.slice / 8, self.slice / 2);
+        let borne = self
+            .losses
+            .beyond_average(&account.came, self.classes.lps());
+        if due_an_lp && fixed(Nanos(borne)) < bearable {
             return None;
         }
-        let lp = machine.vp(vp).home;
+        account.came = self.losses.mark(lp);
+        if !due_an_lp {
+            return None;
+        }
         let topology = &machine.config.topology;
         let others = topology.lps_of(topology.node_of(lp));
         let others = others.filter(|&other| other != lp && machine.may_run(vp, other));
-        let next = self
-            .losses
-            .better_than(lp, machine.online().count(), others);
+        let next = self.losses.better_than(lp, others);
         if next.is_some() {
             account.shuns = Some(lp);
             self.shunning.push(vp);

@@ -391,9 +391,13 @@ impl Driver {
         self.scheduler.charge(self.now, lp, ran, after);
         if let Some(fluid) = &mut self.fluid {
             fluid.charge(self.now, vp, ran, &self.scheduler);
+            // Not where it was woken meanwhile.
+            let state = self.scheduler.machine().vp(vp).state;
+            let sleeps = matches!(state, VpState::Sleeping { .. });
             match after {
                 _ if leaving => fluid.stop(self.now, vp, &self.scheduler),
-                After::Sleep { .. } => fluid.sleep(self.now, vp, &self.scheduler),
+                After::Sleep { .. } if sleeps => fluid.sleep(self.now, vp, &self.scheduler),
+                After::Sleep { .. } => {}
                 After::Spin => fluid.spun(vp, &siblings),
                 After::Run => {}
             }

@@ -284,3 +284,29 @@ fn a_garbled_line_is_found_there() {
         )
     });
 }
+
+#[test]
+fn a_call_to_what_is_not_there_is_impossible() {
+    let config = Config::new(1, Nanos::from_millis(1), PolicyKind::Fair);
+    let mut replay = Replay::new(config);
+    let mut step = |name, arguments, recorded| {
+        let call = Call::parse(name, arguments).unwrap();
+        replay.step(0, Nanos::ZERO, &call, recorded)
+    };
+    // One LP, guest and VP.
+    let guest = "name=one vps=1 weight=100 reserve=0 cap=100 affinity=-";
+    assert_eq!(step("add-guest", guest, "added 0"), Ok(()));
+    for (name, arguments) in [
+        ("add-vp", "guest=1"),
+        ("start", "vps=0,1"),
+        ("stop", "vp=1"),
+        ("wake", "vp=1"),
+        ("tick", "lp=1"),
+        ("pick", "lp=1"),
+        ("charge", "lp=1 ran=1 after=run"),
+        ("lost", "lp=1 span=1"),
+    ] {
+        let found = step(name, arguments, "").unwrap_err();
+        assert_eq!(found.replayed, "impossible in this state", "{found}");
+    }
+}
