@@ -1,6 +1,6 @@
 //! The shares that guests should see, computed apart from the scheduler: bisection over floats.
 //!
-//! The scheduler solves the same problem in integers by sorting breakpoints,
+//! The scheduler solves the same problem in integers by Newton's steps,
 //! and with affinity by maximum flow. Nothing here calls it, so that one checks
 //! the other.
 
