@@ -323,3 +323,31 @@ fn a_wake_that_comes_before_the_sleep_is_not_lost() {
     scheduler.pick(SLICE, LpId(0));
     assert!(slept(&mut scheduler, SLICE + SLICE));
 }
+
+#[test]
+fn controls_that_nobody_has_any_more_cost_nothing() {
+    // What a solve looks at: a class of VPs for each of two guests' controls,
+    // and one more while they change.
+    let classes = |scheduler: &Scheduler| format!("{scheduler:?}").matches("Class {").count();
+    let mut scheduler = started(fair(2, 1), &[1, 1]);
+    for change in 1..=1_000 {
+        let now = Nanos::from_micros(change);
+        let guest = GuestId(change as u32 % 2);
+        scheduler
+            .set_controls(now, guest, weight(change as u32))
+            .unwrap();
+        assert!(classes(&scheduler) <= 3, "{} classes", classes(&scheduler));
+    }
+    scheduler.stop_guest(Nanos::from_millis(2), GuestId(0));
+    for number in 0..100 {
+        let new = NewGuest {
+            name: format!("next {number}"),
+            vps: 1,
+            controls: weight(2_000 + number),
+            affinity: None,
+        };
+        let guest = scheduler.add_guest(Nanos::from_millis(3), &new).unwrap();
+        scheduler.stop_guest(Nanos::from_millis(3), guest);
+    }
+    assert!(classes(&scheduler) <= 5, "{} classes", classes(&scheduler));
+}

@@ -53,10 +53,10 @@ impl Component {
 
 #[derive(Clone, Debug)]
 struct Class {
-    controls: Controls,
-    shared: bool,
-    affinity: Option<LpSet>,
-    /// How many of its VPs are in the solve.
+    key: Key,
+    /// How many VPs belong to it.
+    members: u32,
+    /// How many of them are in the solve.
     count: u32,
     rate: Rate,
     /// It has all that it can use.
@@ -79,6 +79,8 @@ pub(super) struct Classes {
     online: Vec<LpId>,
     by_key: BTreeMap<Key, u32>,
     all: Vec<Class>,
+    /// Those without members, to be used again.
+    free: Vec<u32>,
     components: Vec<Component>,
     /// By LP; empty where there is one component.
     component_of: Vec<u32>,
@@ -97,6 +99,7 @@ impl Classes {
             online: (0..config.topology.lps()).map(LpId).collect(),
             by_key: BTreeMap::new(),
             all: Vec::new(),
+            free: Vec::new(),
             components: vec![Component::default()],
             component_of: Vec::new(),
             last: Solved::default(),
@@ -110,23 +113,47 @@ impl Classes {
     pub(super) fn of(&mut self, id: GuestId, guest: &Guest) -> u32 {
         let shared = self.scope == WeightScope::Guest;
         let key = (guest.controls, shared.then_some(id), guest.affinity.clone());
-        let next = self.all.len() as u32;
-        let class = *self.by_key.entry(key).or_insert(next);
-        if class == next {
-            self.all.push(Class {
-                controls: guest.controls,
-                shared,
-                affinity: guest.affinity.clone(),
-                count: 0,
-                rate: 0,
-                at_upper: false,
-                component: 0,
-                fluid: 0,
-                since: self.components[0].tau,
-                lingering: BTreeSet::new(),
-            });
+        if let Some(&class) = self.by_key.get(&key) {
+            return class;
         }
-        class
+        let class = Class {
+            key: key.clone(),
+            members: 0,
+            count: 0,
+            rate: 0,
+            at_upper: false,
+            component: 0,
+            fluid: 0,
+            since: self.components[0].tau,
+            lingering: BTreeSet::new(),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.all[index as usize] = class;
+                index
+            }
+            None => {
+                self.all.push(class);
+                self.all.len() as u32 - 1
+            }
+        };
+        self.by_key.insert(key, index);
+        index
+    }
+
+    /// So many VPs more belong to a class.
+    pub(super) fn enter(&mut self, class: u32, vps: u32) {
+        self.all[class as usize].members += vps;
+    }
+
+    /// So many VPs belong to a class no more. One that nobody belongs to is given back.
+    pub(super) fn exit(&mut self, class: u32, vps: u32) {
+        let entry = &mut self.all[class as usize];
+        entry.members -= vps;
+        if entry.members == 0 && vps > 0 {
+            self.by_key.remove(&entry.key);
+            self.free.push(class);
+        }
     }
 
     /// Which LPs are on line from now on; whether that is another set.
@@ -190,7 +217,8 @@ impl Classes {
     }
 
     pub(super) fn highest_rate(&self) -> Rate {
-        self.all.iter().map(|class| class.rate).max().unwrap_or(0)
+        let counted = self.all.iter().filter(|class| class.count > 0);
+        counted.map(|class| class.rate).max().unwrap_or(0)
     }
 
     /// What a lag of `lag` rises by over the τ of `lp`; `None` where that says nothing of the class.
@@ -297,7 +325,7 @@ impl Classes {
             let fluid = self.fluid(class);
             self.all[class as usize].fluid = fluid;
         }
-        let bound = |class: &Class| class.count > 0 && class.affinity.is_some();
+        let bound = |class: &Class| class.count > 0 && class.key.2.is_some();
         if self.all.iter().any(bound) {
             self.solve_by_places();
         } else {
@@ -309,8 +337,9 @@ impl Classes {
     }
 
     fn claim(class: &Class) -> Claim {
-        let shared_by = if class.shared { class.count } else { 1 };
-        Claim::new(&class.controls, class.count, shared_by)
+        let (controls, shared, _) = &class.key;
+        let shared_by = shared.map_or(1, |_| class.count);
+        Claim::new(controls, class.count, shared_by)
     }
 
     fn solve_as_one(&mut self) {
@@ -343,11 +372,11 @@ impl Classes {
             .collect();
         let mut sets: Vec<Option<&LpSet>> = members
             .iter()
-            .map(|&class| self.all[class].affinity.as_ref())
+            .map(|&class| self.all[class].key.2.as_ref())
             .collect();
         sets.sort_unstable();
         sets.dedup();
-        let group_of = |class: &Class| sets.binary_search(&class.affinity.as_ref());
+        let group_of = |class: &Class| sets.binary_search(&class.key.2.as_ref());
         let (places, kind_of) = places(&sets, &self.online);
         let in_groups = |groups: &[usize]| -> Vec<usize> {
             members

@@ -52,10 +52,19 @@ pub(crate) struct Fair {
     losses: Losses,
     /// Whoever shuns an LP.
     shunning: Vec<VpId>,
-    /// By guest, what its class was chosen by, and how many VPs it had then.
-    claims: Vec<(Controls, Option<LpSet>, usize)>,
+    /// By guest.
+    members: Vec<Members>,
     /// Kept for its memory.
     looks: Vec<(Reverse<i64>, LpId)>,
+}
+
+/// A guest's VPs in the class that they belong to.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Members {
+    controls: Controls,
+    affinity: Option<LpSet>,
+    vps: u32,
+    class: u32,
 }
 
 /// One VP's account.
@@ -92,7 +101,7 @@ impl Fair {
             queues: Queues::new(&config.topology, config.slice),
             losses: Losses::new(&config.topology, config.slice),
             shunning: Vec::new(),
-            claims: Vec::new(),
+            members: Vec::new(),
             looks: Vec::new(),
         }
     }
@@ -229,16 +238,33 @@ impl Policy for Fair {
         self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
             // Guests change class as a whole: their VPs take their lags along.
-            let claim = (guest.controls, guest.affinity.clone(), guest.vps.len());
-            match self.claims.get_mut(id.index()) {
-                Some(known) if *known == claim => continue,
-                Some(known) => *known = claim,
-                None => self.claims.push(claim),
+            if self.members.len() <= id.index() {
+                self.members.push(Members::default());
             }
-            let class = self.classes.of(id, guest);
+            let leaves = |vp: &VpId| !self.accounts[vp.index()].joined;
+            if guest.stopped && guest.vps.iter().all(leaves) {
+                let known = &mut self.members[id.index()];
+                let vps = std::mem::take(&mut known.vps);
+                self.classes.exit(known.class, vps);
+                continue;
+            }
+            let known = &self.members[id.index()];
+            let same = known.controls == guest.controls && known.affinity == guest.affinity;
+            if same && known.vps as usize == guest.vps.len() {
+                continue;
+            }
+            let members = Members {
+                controls: guest.controls,
+                affinity: guest.affinity.clone(),
+                vps: guest.vps.len() as u32,
+                class: self.classes.of(id, guest),
+            };
+            self.classes.enter(members.class, members.vps);
             for &vp in &guest.vps {
-                stale |= self.change_class(vp, class, machine);
+                stale |= self.change_class(vp, members.class, machine);
             }
+            let before = std::mem::replace(&mut self.members[id.index()], members);
+            self.classes.exit(before.class, before.vps);
         }
         if stale {
             self.resolve();

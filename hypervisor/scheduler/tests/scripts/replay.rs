@@ -295,7 +295,10 @@ fn a_call_to_what_is_not_there_is_impossible() {
     };
     // One LP, guest and VP.
     let guest = "name=one vps=1 weight=100 reserve=0 cap=100 affinity=-";
+    let controls = "guest=0 weight=200 reserve=0 cap=100";
     assert_eq!(step("add-guest", guest, "added 0"), Ok(()));
+    assert_eq!(step("set-controls", controls, "calls=-"), Ok(()));
+    assert_eq!(step("start", "vps=0", "calls=-"), Ok(()));
     for (name, arguments) in [
         ("add-vp", "guest=1"),
         ("start", "vps=0,1"),
