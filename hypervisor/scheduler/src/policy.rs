@@ -61,12 +61,16 @@ pub trait Policy: fmt::Debug + Send {
 
     /// CPU time in ns that `vp` is owed (positive) or ahead by (negative), its
     /// dispatch in progress included; `None` under a policy that keeps no such account.
-    fn lag(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64>;
+    fn lag(&self, _now: Nanos, _vp: VpId, _machine: &Machine) -> Option<i64> {
+        None
+    }
 
     /// By how much, in ns of CPU time, a VP that wakes outranks others: it
     /// preempts a running VP that has more than a slice less. `None` under a
     /// policy that does not preempt.
-    fn urgency(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64>;
+    fn urgency(&self, _now: Nanos, _vp: VpId, _machine: &Machine) -> Option<i64> {
+        None
+    }
 }
 
 /// The policies by name.

@@ -12,8 +12,10 @@ impl Random {
 
     /// Another sequence for each `stream` of the same seed.
     pub fn stream(seed: u64, stream: u64) -> Random {
+        // Seed and stream count for different things: stream 2 of seed 1 is not
+        // stream 1 of seed 2.
         let mut first = Random::new(seed);
-        Random(first.next() ^ Random::new(stream).next())
+        Random(Random::new(first.next() ^ stream).next())
     }
 
     /// 64 random bits.
@@ -76,9 +78,11 @@ mod tests {
     #[test]
     fn the_streams_of_a_seed_differ_and_are_always_the_same() {
         let first = |seed, stream| Random::stream(seed, stream).next();
-        assert_eq!(first(1, 2), 5_026_954_255_020_281_043);
-        assert_eq!(first(1, 3), 10_026_334_527_595_613_153);
-        assert_eq!(first(7, 1 << 32), 3_836_450_741_531_038_765);
+        assert_eq!(first(1, 2), 16_613_338_946_343_043_936);
+        assert_eq!(first(1, 3), 15_354_349_423_939_954_581);
+        assert_ne!(first(1, 2), first(2, 1));
+        assert_ne!(first(1, 1), first(2, 2));
+        assert_eq!(first(7, 1 << 32), 3_809_561_202_018_297_774);
     }
 
     #[test]

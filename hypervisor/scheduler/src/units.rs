@@ -53,7 +53,7 @@ impl Sub for Nanos {
     }
 }
 
-/// Human-readable: the largest unit that keeps the number whole, `1.5ms` otherwise.
+/// Human-readable: in the largest unit of which there is at least one, with three decimals where it is not whole.
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, name) = match self.0 {

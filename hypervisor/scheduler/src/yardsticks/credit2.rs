@@ -100,10 +100,6 @@ impl Policy for Credit2 {
 
     fn spun(&mut self, _: Nanos, _: VpId, _: &Machine) {}
 
-    fn lag(&self, _: Nanos, _: VpId, _: &Machine) -> Option<i64> {
-        None
-    }
-
     /// Its credit, what its dispatch in progress burns taken off.
     fn urgency(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64> {
         let running = machine

@@ -109,12 +109,4 @@ impl Policy for Stride {
     fn lost(&mut self, _: Nanos, _: LpId, _: Nanos) {}
 
     fn spun(&mut self, _: Nanos, _: VpId, _: &Machine) {}
-
-    fn lag(&self, _: Nanos, _: VpId, _: &Machine) -> Option<i64> {
-        None
-    }
-
-    fn urgency(&self, _: Nanos, _: VpId, _: &Machine) -> Option<i64> {
-        None
-    }
 }
