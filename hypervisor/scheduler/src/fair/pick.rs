@@ -1,6 +1,6 @@
 //! The choice: who runs next on an LP.
 
-use super::queues::{Ceiling, floor};
+use super::queues::Ceiling;
 use super::{Fair, Fixed};
 use crate::machine::Machine;
 use crate::rates::{RATE_BITS, Rate};
@@ -126,21 +126,21 @@ impl Fair {
             return best;
         }
         let tau = self.classes.tau_of(lp);
-        // Where nobody can be so far behind yet nobody need look: from a slice
-        // on lag rises by no more than τ.
-        let until = match threshold >= self.slice {
-            true => floor(tau - (threshold - self.slice)),
-            false => i64::MAX,
-        };
-        if self.queues.node_late_from(node) > until {
+        // Where nobody can be so far behind yet nobody need look.
+        let late = threshold >= self.slice;
+        if late && !self.queues.may_be_behind_on(node, threshold, tau) {
             return None;
         }
         let mut looks = std::mem::take(&mut self.looks);
+        let (queues, lowest) = (&self.queues, threshold >> RATE_BITS);
         looks.extend(
             topology
                 .lps_of(node)
-                .filter(|&other| other != lp && self.queues.late_from(other) <= until)
-                .map(|other| (Reverse(self.queues.ceiling(other).at(tau)), other)),
+                .filter(|&other| {
+                    other != lp && (!late || queues.may_be_behind(other, threshold, tau))
+                })
+                .map(|other| (Reverse(queues.ceiling(other).at(tau)), other))
+                .filter(|(ceiling, _)| Fixed::from(ceiling.0) > lowest),
         );
         looks.sort_unstable();
         for (Reverse(ceiling), other) in looks.drain(..) {

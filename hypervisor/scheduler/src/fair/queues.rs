@@ -40,7 +40,7 @@ pub(super) struct Ceiling {
 }
 
 /// Whole nanoseconds, rounded down, as far as they go.
-pub(super) fn floor(time: Fixed) -> i64 {
+fn floor(time: Fixed) -> i64 {
     (time >> RATE_BITS) as i64
 }
 
@@ -123,6 +123,51 @@ impl Ceiling {
     }
 }
 
+/// The τ in ns before which nobody somewhere is behind by more than one slice,
+/// and by more than [`FAR_BEHIND`]: most looks at the ceilings want no more than that.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    slice: i64,
+    far: i64,
+}
+
+/// In slices: between nodes lags are commonly above one.
+const FAR_BEHIND: i64 = 3;
+
+impl Late {
+    const NEVER: Late = Late {
+        slice: i64::MAX,
+        far: i64::MAX,
+    };
+
+    fn of(ceiling: &Ceiling, slice: i64) -> Late {
+        Late {
+            slice: ceiling.crosses(slice),
+            far: ceiling.crosses(slice.saturating_mul(FAR_BEHIND)),
+        }
+    }
+
+    /// What holds for both.
+    fn or(self, other: Late) -> Late {
+        Late {
+            slice: self.slice.min(other.slice),
+            far: self.far.min(other.far),
+        }
+    }
+
+    /// Whether anybody may be behind by more than `lag` ns, a slice or more: from
+    /// there on lag rises by no more than τ.
+    fn allows(&self, lag: i64, slice: i64, tau: i64) -> bool {
+        let far = slice.saturating_mul(FAR_BEHIND);
+        let (from, known) = if lag >= far {
+            (self.far, far)
+        } else {
+            (self.slice, slice)
+        };
+        from <= tau.saturating_sub(lag - known)
+    }
+}
+
 /// What waits at one LP.
 #[derive(Clone, Debug)]
 pub(super) struct AtLp {
@@ -144,14 +189,13 @@ pub(super) struct Queues {
     lps: Vec<AtLp>,
     /// By LP.
     ceilings: Vec<Ceiling>,
-    /// By LP, the τ in ns before which nobody there is more than a slice behind:
-    /// most looks at the ceilings want no more than that.
-    late: Vec<i64>,
+    /// By LP, since when somebody there may be late.
+    late: Vec<Late>,
     /// A slice, in ns.
     slice: i64,
     node_of: Vec<u32>,
-    /// By node, how many wait there, and the least `late` of its LPs.
-    nodes: Vec<(u32, i64)>,
+    /// By node, how many wait there, and since when somebody there may be late.
+    nodes: Vec<(u32, Late)>,
 }
 
 impl Queues {
@@ -163,12 +207,12 @@ impl Queues {
         Queues {
             lps: vec![empty; topology.lps() as usize],
             ceilings: vec![Ceiling::NOBODY; topology.lps() as usize],
-            late: vec![i64::MAX; topology.lps() as usize],
+            late: vec![Late::NEVER; topology.lps() as usize],
             slice: i64::try_from(slice.0).unwrap_or(i64::MAX),
             node_of: (0..topology.lps())
                 .map(|lp| topology.node_of(LpId(lp)))
                 .collect(),
-            nodes: vec![(0, i64::MAX); topology.nodes() as usize],
+            nodes: vec![(0, Late::NEVER); topology.nodes() as usize],
         }
     }
 
@@ -183,7 +227,7 @@ impl Queues {
     /// Draws an LP's ceiling anew.
     pub(super) fn set_ceiling(&mut self, lp: LpId, ceiling: Ceiling) {
         self.ceilings[lp.index()] = ceiling;
-        self.late[lp.index()] = ceiling.crosses(self.slice);
+        self.late[lp.index()] = Late::of(&ceiling, self.slice);
     }
 
     pub(super) fn node_of(&self, lp: LpId) -> u32 {
@@ -195,27 +239,29 @@ impl Queues {
         self.nodes[node as usize].0
     }
 
-    /// The τ in ns before which nobody at an LP is more than a slice behind.
-    pub(super) fn late_from(&self, lp: LpId) -> i64 {
-        self.late[lp.index()]
+    /// Whether anybody at an LP may be more than so much behind, a slice or more, at `tau`.
+    pub(super) fn may_be_behind(&self, lp: LpId, lag: Fixed, tau: Fixed) -> bool {
+        self.late[lp.index()].allows(floor(lag), self.slice, floor(tau))
     }
 
     /// The same of a node.
-    pub(super) fn node_late_from(&self, node: u32) -> i64 {
-        self.nodes[node as usize].1
+    pub(super) fn may_be_behind_on(&self, node: u32, lag: Fixed, tau: Fixed) -> bool {
+        self.nodes[node as usize]
+            .1
+            .allows(floor(lag), self.slice, floor(tau))
     }
 
     /// Draws what is known of a node anew from what is known of its LPs.
     pub(super) fn renew_node(&mut self, node: u32, topology: &Topology) {
         let late = topology.lps_of(node).map(|lp| self.late[lp.index()]);
-        self.nodes[node as usize].1 = late.min().unwrap_or(i64::MAX);
+        self.nodes[node as usize].1 = late.fold(Late::NEVER, Late::or);
     }
 
     /// Rates have changed, and with them what lags rise by: from `tau` on by
     /// `rate` at the most, or by nobody knows what.
     pub(super) fn renew_ceilings(&mut self, line: Option<(Fixed, Rate)>) {
         for node in &mut self.nodes {
-            node.1 = i64::MAX;
+            node.1 = Late::NEVER;
         }
         for lp in 0..self.lps.len() {
             let ceiling = match line {
@@ -224,7 +270,7 @@ impl Queues {
             };
             self.set_ceiling(LpId(lp as u32), ceiling);
             let late = &mut self.nodes[self.node_of[lp] as usize].1;
-            *late = self.late[lp].min(*late);
+            *late = self.late[lp].or(*late);
         }
     }
 
@@ -239,13 +285,13 @@ impl Queues {
     ) {
         let ceiling = ceiling.unwrap_or(Ceiling::UNKNOWN);
         let node = &mut self.nodes[self.node_of[lp.index()] as usize];
-        let late = ceiling.crosses(self.slice);
+        let late = Late::of(&ceiling, self.slice);
         node.0 += 1;
-        node.1 = node.1.min(late);
+        node.1 = node.1.or(late);
         let at = &mut self.lps[lp.index()];
         at.waiting += 1;
         self.ceilings[lp.index()].raise(ceiling);
-        self.late[lp.index()] = self.late[lp.index()].min(late);
+        self.late[lp.index()] = self.late[lp.index()].or(late);
         let index = match at.queues.binary_search_by_key(&class, |queue| queue.class) {
             Ok(index) => index,
             Err(index) => {
