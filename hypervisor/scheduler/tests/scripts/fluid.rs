@@ -358,6 +358,9 @@ impl Fluid {
         if self.shares.saturated {
             // Nobody competes: half a slice is kept, the rest is taken from nobody.
             account.lag = lag.clamp(-self.slice / 2.0, self.slice / 2.0);
+            // Where the sleeper that left just now has not quite paid, they do compete, and
+            // what is cut off goes to them.
+            self.undecided |= tied && account.lag != lag;
             return;
         }
         match self.shares.at_upper[guest] {
