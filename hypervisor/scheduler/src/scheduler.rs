@@ -596,6 +596,12 @@ impl Scheduler {
         Ok(())
     }
 
+    fn set_home(&mut self, vp: VpId, lp: LpId) {
+        let before = std::mem::replace(&mut self.machine.vps[vp.index()].home, lp);
+        self.placed[before.index()] -= 1;
+        self.placed[lp.index()] += 1;
+    }
+
     /// Gives a VP another home where its own may not be used any more: LPs go off line, affinities change.
     fn rehome(&mut self, now: Nanos, vp: VpId) {
         let home = self.machine.vp(vp).home;
@@ -607,9 +613,7 @@ impl Scheduler {
             self.policy.unready(now, vp, &self.machine);
         }
         let next = self.emptiest_lp(self.machine.vp(vp).guest);
-        self.placed[home.index()] -= 1;
-        self.placed[next.index()] += 1;
-        self.machine.vps[vp.index()].home = next;
+        self.set_home(vp, next);
         match state {
             VpState::Ready { .. } => {
                 self.policy.ready(now, vp, &self.machine);
@@ -862,9 +866,7 @@ impl Scheduler {
         if let Some(bucket) = &mut entry.bucket {
             bucket.begin(now, slice);
         }
-        let before = std::mem::replace(&mut entry.home, lp);
-        self.placed[before.index()] -= 1;
-        self.placed[lp.index()] += 1;
+        self.set_home(vp, lp);
         self.machine.lps[lp.index()].running = Some(vp);
         Decision::Run {
             vp,
@@ -910,9 +912,7 @@ impl Scheduler {
         let next = stays.then(|| self.policy.moves(vp, &self.machine));
         let next = next.flatten();
         if let Some(next) = next {
-            self.placed[lp.index()] -= 1;
-            self.placed[next.index()] += 1;
-            self.machine.vps[vp.index()].home = next;
+            self.set_home(vp, next);
             self.call(next);
         }
         if self.make_ready_or_hold(now, vp) {
