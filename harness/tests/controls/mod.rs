@@ -5,6 +5,8 @@ use apportion_recording::{
     Check, EventKind, EventRow, ShareRow, Verdict, files, read_manifest, read_rows,
 };
 use std::fs;
+use std::path::Path;
+use std::process::Output;
 use tempfile::TempDir;
 
 pub(crate) fn decisions_replayed() {
@@ -23,11 +25,7 @@ pub(crate) fn decisions_replayed() {
             "rec",
         ],
     );
-    let output = apportion()
-        .args(["replay-decisions", "rec"])
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
+    let output = replay(dir.path());
     let told = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{told}{}", stderr(&output));
     assert!(
@@ -37,6 +35,15 @@ pub(crate) fn decisions_replayed() {
     let manifest = read_manifest(&dir.path().join("rec")).unwrap();
     let recorded: u64 = manifest.runs.iter().filter_map(|run| run.decisions).sum();
     assert!(told.starts_with(&format!("{recorded} decisions")), "{told}");
+}
+
+/// Replays the decisions of the recording `rec` in a folder.
+fn replay(dir: &Path) -> Output {
+    apportion()
+        .args(["replay-decisions", "rec"])
+        .current_dir(dir)
+        .output()
+        .unwrap()
 }
 
 pub(crate) fn changed_decision_found() {
@@ -65,11 +72,7 @@ pub(crate) fn changed_decision_found() {
     let other = if vp == "0" { "1" } else { "0" };
     let changed = line.replace(&format!("run vp={vp}"), &format!("run vp={other}"));
     fs::write(&path, text.replacen(line, &changed, 1)).unwrap();
-    let output = apportion()
-        .args(["replay-decisions", "rec"])
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
+    let output = replay(dir.path());
     let told = stdout(&output);
     assert_eq!(output.status.code(), Some(3), "{told}{}", stderr(&output));
     let place = format!("tlfs, repetition 1: decision {}, at ", at - 1);
