@@ -199,11 +199,13 @@ impl Fluid {
     }
 
     /// Sleepers that were ahead leave at the moment at which they have paid.
-    /// What they were given beyond that is the others'.
-    pub(crate) fn catch_up(&mut self, now: Nanos, scheduler: &Scheduler) {
+    /// What they were given beyond that is the others'. Whether it hung on
+    /// rounding if one of them has paid by now.
+    pub(crate) fn catch_up(&mut self, now: Nanos, scheduler: &Scheduler) -> bool {
         let mut span = now.since(self.now).0 as f64;
         self.now = self.now.max(now);
         self.events += 1;
+        let mut tied = self.tied(span);
         while let Some((wait, leaving)) = self.next_to_leave(span, scheduler) {
             self.step(wait);
             span -= wait;
@@ -215,8 +217,10 @@ impl Fluid {
             }
             self.solve();
             self.hand_on(-excess);
+            tied |= self.tied(span);
         }
         self.step(span);
+        tied
     }
 
     /// Who of the sleepers leaves next, within `span`, and when; those that should have left already go together.
@@ -243,6 +247,15 @@ impl Fluid {
             }
         }
         next
+    }
+
+    /// Whether it hangs on rounding if a sleeper will have paid after `span`.
+    fn tied(&self, span: f64) -> bool {
+        let mut lingering = self.accounts.iter().filter(|account| account.lingering);
+        lingering.any(|account| {
+            let end = account.lag + self.shares.rates[account.guest] * span;
+            end.abs() < self.tolerance()
+        })
     }
 
     /// Takes time off the ideal of all in the solve, in proportion to their rates.
@@ -299,16 +312,6 @@ impl Fluid {
         self.solve();
     }
 
-    /// Whether it hangs on rounding if a sleeper will have paid by then.
-    fn tied(&self, now: Nanos) -> bool {
-        let span = now.since(self.now).0 as f64;
-        let mut lingering = self.accounts.iter().filter(|account| account.lingering);
-        lingering.any(|account| {
-            let end = account.lag + self.shares.rates[account.guest] * span;
-            end.abs() < self.tolerance()
-        })
-    }
-
     pub(crate) fn join(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
         self.catch_up(now, scheduler);
         for vp in vps {
@@ -346,8 +349,7 @@ impl Fluid {
     }
 
     pub(crate) fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
-        let tied = self.tied(now);
-        self.catch_up(now, scheduler);
+        let tied = self.catch_up(now, scheduler);
         let tolerance = self.tolerance();
         let floor = -self.slice * CAP_DEPTH_SLICES as f64;
         let account = &mut self.accounts[vp.index()];
