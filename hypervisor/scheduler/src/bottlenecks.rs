@@ -8,7 +8,9 @@
 //! served, and the same is tried on these alone, with the LPs they may use.
 //! What is found is the tightest bottleneck: it keeps its LPs, and the rest is
 //! solved without both. (Discrete Newton on the level, as in parametric flow:
-//! each cut is tighter than the last, so it ends.)
+//! each cut is tighter than the last, so it ends.) Groups that have no LP in
+//! common, not even through others, are components of their own, however equal
+//! their levels: what an LP loses, those that cannot use it do not bear.
 
 use crate::rates::{ONE, Rate};
 use std::collections::VecDeque;
@@ -59,16 +61,37 @@ impl Places {
                 if cut.is_empty() || cut.len() == tight.len() {
                     groups.retain(|group| !tight.contains(group));
                     kinds.retain(|kind| !reach.contains(kind));
-                    found.push(Bottleneck {
-                        groups: tight,
-                        kinds: reach,
-                    });
+                    found.extend(self.connected(tight, &reach));
                     break;
                 }
                 tight = cut;
             }
         }
         found
+    }
+
+    /// The parts of some groups that have no LP in common with the rest.
+    fn connected(&self, mut groups: Vec<usize>, kinds: &[usize]) -> Vec<Bottleneck> {
+        let mut parts = Vec::new();
+        while let Some(&first) = groups.first() {
+            let mut part = vec![first];
+            let reached = loop {
+                let reached = self.reach(&part, kinds);
+                let meets = |group: usize| reached.iter().any(|&kind| self.allowed[group][kind]);
+                let joined = groups.iter().copied();
+                let joined: Vec<usize> = joined.filter(|&g| g == first || meets(g)).collect();
+                if joined.len() == part.len() {
+                    break reached;
+                }
+                part = joined;
+            };
+            groups.retain(|group| !part.contains(group));
+            parts.push(Bottleneck {
+                groups: part,
+                kinds: reached,
+            });
+        }
+        parts
     }
 
     /// The groups on the near side of a minimum cut where `wanted` does not fit
@@ -202,6 +225,26 @@ mod tests {
             lps: vec![1, 1],
         };
         assert_eq!(places.bottlenecks(equal(&[1, 1, 1])).len(), 1);
+    }
+
+    #[test]
+    fn those_that_have_no_lp_in_common_do_not_compete() {
+        // Two pinned to each of two LPs; one more on the first that may use a third LP, too,
+        // and one that has no LP left.
+        let places = Places {
+            allowed: vec![
+                vec![true, false, false],
+                vec![false, true, false],
+                vec![true, false, true],
+                vec![false, false, false],
+            ],
+            lps: vec![1, 1, 1],
+        };
+        let found = places.bottlenecks(equal(&[2, 2, 2, 1]));
+        let groups: Vec<&[usize]> = found.iter().map(|found| &found.groups[..]).collect();
+        assert_eq!(groups, [&[3][..], &[0, 2], &[1]]);
+        let kinds: Vec<&[usize]> = found.iter().map(|found| &found.kinds[..]).collect();
+        assert_eq!(kinds, [&[][..], &[0, 2], &[1]]);
     }
 
     #[test]

@@ -351,3 +351,190 @@ fn controls_that_nobody_has_any_more_cost_nothing() {
     }
     assert!(classes(&scheduler) <= 5, "{} classes", classes(&scheduler));
 }
+
+#[test]
+fn what_rounding_keeps_back_is_paid_out() {
+    // Rates are rounded down: with these weights that is 20 ms in a day.
+    let day = Nanos(86_400 * SECOND.0);
+    let guests = [(9_999, 40), (7_777, 30), (1, 30)];
+    let lags = |looks: u64| -> Vec<i64> {
+        let mut scheduler = Scheduler::new(fair(1, 1));
+        for (weight, vps) in guests {
+            let new = NewGuest {
+                name: format!("of {weight}"),
+                vps,
+                controls: common::weight(weight),
+                affinity: None,
+            };
+            scheduler.add_guest(Nanos::ZERO, &new).unwrap();
+        }
+        let vps: Vec<VpId> = (0..100).map(VpId).collect();
+        scheduler.start(Nanos::ZERO, &vps);
+        for look in 1..=looks {
+            scheduler.lost(Nanos(day.0 / looks * look), LpId(0), Nanos::ZERO);
+        }
+        let lag = |vp| scheduler.lag(day, vp).unwrap();
+        vps.into_iter().map(lag).collect()
+    };
+    let once = lags(1);
+    for looks in [1, 10, 10_000] {
+        let lags = lags(looks);
+        // All of the LP's time is promised to somebody, but for what is paid out next: less than
+        // a microsecond. Each lag is shown in whole ns, rounded down.
+        let missing = day.0.cast_signed() - lags.iter().sum::<i64>();
+        assert!((0..1_100).contains(&missing), "{looks}: {missing} ns");
+        // It makes no difference how often somebody looks.
+        let same = |(lag, once): (&i64, &i64)| lag.abs_diff(*once) <= 1;
+        assert!(lags.iter().zip(&once).all(same), "{looks}: {lags:?}");
+    }
+}
+
+/// All LPs but these lose nothing: what the VP with the first number is behind by when its
+/// dispatch on LP 0 of `wall`, less what LP 0 `lost` of it, has ended at `now`.
+fn left(scheduler: &mut Scheduler, now: Nanos, wall: Nanos, lost: Nanos) -> i64 {
+    scheduler.lost(now, LpId(0), lost);
+    scheduler.charge(now, LpId(0), wall.since(lost), After::Run);
+    scheduler.lag(now, VpId(0)).unwrap()
+}
+
+/// Three VPs on two LPs, the first of which is to be due a whole one when it is picked at `now`.
+/// Whether it moves when LP 0 has lost so many ns of the two slices that follow.
+fn moves(mut scheduler: Scheduler, now: Nanos, lost: u64) -> bool {
+    scheduler
+        .set_controls(now, GuestId(0), weight(200))
+        .unwrap();
+    assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
+    left(
+        &mut scheduler,
+        now + SLICE + SLICE,
+        SLICE + SLICE,
+        Nanos(lost),
+    );
+    scheduler.machine().vp(VpId(0)).home == LpId(1)
+}
+
+#[test]
+fn the_less_it_is_behind_the_more_a_vp_due_an_lp_bears_before_it_moves() {
+    // What LP 0 loses beyond the average of the two is half of what it loses at all, and
+    // the VP falls behind by as much. It bears half of what is left of a slice.
+    let even = || {
+        let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
+        scheduler
+    };
+    // Nothing before: x / 2 = (1 - x / 2) / 2 at x = 2/3.
+    for (lost, expected) in [(666_000, false), (667_000, true)] {
+        let scheduler = started(fair(2, 1), &[1, 1, 1]);
+        assert_eq!(moves(scheduler, Nanos::ZERO, lost), expected, "{lost}");
+    }
+    // A slice behind, as one of three that LP 0 gave nothing for 3 slices: an eighth is the least.
+    for (lost, expected) in [(249_998, false), (250_000, true)] {
+        let mut scheduler = even();
+        let mut now = Nanos::ZERO;
+        for _ in 0..3 {
+            now += SLICE;
+            left(&mut scheduler, now, SLICE, SLICE);
+            if now < SLICE + SLICE + SLICE {
+                assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
+            }
+        }
+        assert!(scheduler.lag(now, VpId(0)).unwrap().abs_diff(1_000_000) <= 1);
+        assert_eq!(moves(scheduler, now, lost), expected, "{lost}");
+    }
+    // Two thirds ahead after 2 slices as one of three: half a slice is the most.
+    for (lost, expected) in [(999_000, false), (1_000_000, true)] {
+        let (mut scheduler, long) = (even(), SLICE + SLICE);
+        scheduler.charge(long, LpId(1), long, After::Run);
+        assert_eq!(picked(&mut scheduler, long, 1), Some(VpId(2)));
+        assert!(left(&mut scheduler, long, long, Nanos::ZERO).abs_diff(-666_667) <= 1);
+        assert_eq!(moves(scheduler, long, lost), expected, "{lost}");
+    }
+}
+
+#[test]
+fn an_lp_that_was_left_does_not_take_back_who_left_before_its_new_home_has_decided() {
+    let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
+    scheduler
+        .set_controls(Nanos::ZERO, GuestId(0), weight(200))
+        .unwrap();
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
+    calls(&mut scheduler);
+    left(&mut scheduler, SLICE, SLICE, SLICE);
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(1));
+    assert_eq!(calls(&mut scheduler), [LpId(1)]);
+    // LP 1 is slow to hear of it.
+    for decision in 1..=3 {
+        let now = SLICE + Nanos(decision * EARLIER.0);
+        assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(2)));
+        scheduler.charge(now + EARLIER, LpId(0), EARLIER, After::Run);
+    }
+    let late = SLICE + SLICE + EARLIER;
+    scheduler.charge(late, LpId(1), late, After::Run);
+    assert_eq!(picked(&mut scheduler, late, 1), Some(VpId(0)));
+}
+
+#[test]
+fn those_bound_to_an_lp_share_what_it_has_lost_and_what_others_leave() {
+    let mut scheduler = Scheduler::new(fair(2, 1));
+    for (number, weight) in [1, 1, 1, 1, 1, 2].into_iter().enumerate() {
+        let lp = LpId(number as u32 / 3);
+        let new = NewGuest {
+            name: format!("g{number}"),
+            vps: 1,
+            controls: common::weight(weight),
+            affinity: Some([lp].into_iter().collect()),
+        };
+        scheduler.add_guest(Nanos::ZERO, &new).unwrap();
+    }
+    let vps = [0, 1, 2, 3, 4, 5].map(VpId);
+    scheduler.start(Nanos::ZERO, &vps);
+    let now = Nanos::from_micros(1_200);
+    // In whole microseconds, rounded.
+    let lags = |scheduler: &Scheduler| {
+        vps.map(|vp| (scheduler.lag(now, vp).unwrap() + 500).div_euclid(1_000))
+    };
+    assert_eq!(lags(&scheduler), [400, 400, 400, 300, 300, 600]);
+    // Half of LP 1's time.
+    scheduler.lost(now, LpId(1), Nanos::from_micros(600));
+    assert_eq!(lags(&scheduler), [400, 400, 400, 150, 150, 300]);
+    // The only one of its weight: what it was owed is for those left at LP 1.
+    scheduler.stop(now, VpId(5));
+    assert_eq!(lags(&scheduler), [400, 400, 400, 300, 300, 0]);
+    // One of three alike. Those left at either LP are equals now, but do not compete.
+    scheduler.stop(now, VpId(0));
+    assert_eq!(lags(&scheduler), [0, 600, 600, 300, 300, 0]);
+    scheduler.lost(now, LpId(1), Nanos::from_micros(600));
+    assert_eq!(lags(&scheduler), [0, 600, 600, 0, 0, 0]);
+}
+
+#[test]
+fn shares_follow_an_affinity_that_changes_while_guests_run() {
+    let mut driver = Driver::new(fair(2, 1), LATE, burning(&[100; 3]));
+    let lp0: LpSet = [LpId(0)].into_iter().collect();
+    // All three share two LPs; then two of them share one; then all share two again.
+    let phases = [
+        (None, [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0]),
+        (Some(lp0), [0.5, 0.5, 1.0]),
+        (None, [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0]),
+    ];
+    for (affinity, rates) in phases {
+        for guest in [0, 1].map(GuestId) {
+            let set = affinity.clone();
+            driver
+                .scheduler
+                .set_affinity(driver.now, guest, set)
+                .unwrap();
+            driver.obey();
+        }
+        let before: Vec<u64> = vps(&driver).map(|vp| driver.received(vp)).collect();
+        driver.run_until(driver.now + SECOND);
+        for (vp, rate) in vps(&driver).zip(rates) {
+            let received = driver.received(vp) - before[vp.index()];
+            let lag = rate * SECOND.0 as f64 - received as f64;
+            // A slice in progress at either end, and a slice kept.
+            assert!(lag.abs() <= slices(3), "{vp:?}, {affinity:?}: {lag} ns");
+        }
+    }
+}

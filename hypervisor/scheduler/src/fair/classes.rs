@@ -203,32 +203,20 @@ impl Classes {
         self.component_of.get(lp.index()).copied().unwrap_or(0)
     }
 
-    /// τ where `lp` is.
-    pub(super) fn tau_of(&self, lp: LpId) -> Fixed {
-        self.components[self.component_of(lp) as usize].tau
+    /// τ, where no guest is bound to some of the LPs: it is the same for all.
+    pub(super) fn one_tau(&self) -> Fixed {
+        self.components[0].tau
     }
 
-    /// τ, where it is the same everywhere.
-    pub(super) fn one_tau(&self) -> Option<Fixed> {
-        match self.components[..] {
-            [Component { tau, .. }] => Some(tau),
-            _ => None,
-        }
-    }
-
+    /// Of those in the solve.
     pub(super) fn highest_rate(&self) -> Rate {
         let counted = self.all.iter().filter(|class| class.count > 0);
         counted.map(|class| class.rate).max().unwrap_or(0)
     }
 
-    /// What a lag of `lag` rises by over the τ of `lp`; `None` where that says nothing of the class.
-    pub(super) fn ceiling(&self, class: u32, lp: LpId, lag: Fixed) -> Option<Ceiling> {
-        let entry = &self.all[class as usize];
-        let component = entry.component;
-        (component == self.component_of(lp)).then(|| {
-            let tau = self.components[component as usize].tau;
-            Ceiling::new(lag, entry.rate, tau)
-        })
+    /// What a lag of `lag` rises by.
+    pub(super) fn ceiling(&self, class: u32, lag: Fixed) -> Ceiling {
+        Ceiling::new(lag, self.rate(class), self.tau(class))
     }
 
     /// Whether a class has all that it can use, and whether all that it competes with have.

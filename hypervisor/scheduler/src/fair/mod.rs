@@ -128,11 +128,9 @@ impl Fair {
 
     /// Brings the rates up to date after the set of VPs or their claims has changed.
     fn resolve(&mut self) {
-        let before = self.classes.one_tau();
         self.classes.solve();
-        let kept = before.filter(|_| self.classes.one_tau() == before);
-        let line = kept.map(|tau| (tau, self.classes.highest_rate()));
-        self.queues.renew_ceilings(line);
+        let (tau, rate) = (self.classes.one_tau(), self.classes.highest_rate());
+        self.queues.renew_ceilings(tau, rate);
     }
 
     /// VPs whose sleep began with a debt leave the solve once it is paid. What
@@ -427,7 +425,7 @@ impl Fair {
         let account = &mut self.accounts[vp.index()];
         account.queued = Some(home);
         let lag = self.classes.fluid(account.class) - account.balance;
-        let ceiling = self.classes.ceiling(account.class, home, lag);
+        let ceiling = self.classes.ceiling(account.class, lag);
         self.queues
             .insert(home, account.class, account.balance, vp, ceiling);
     }

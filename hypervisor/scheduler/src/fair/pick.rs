@@ -103,9 +103,6 @@ impl Fair {
     }
 
     /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.
-    ///
-    /// Best first: LPs are looked at from the highest ceiling down, which
-    /// lowers theirs to what is there, until none is above what was found.
     fn most_behind(
         &mut self,
         lp: LpId,
@@ -116,16 +113,48 @@ impl Fair {
         if self.queues.on_node(node) == 0 {
             return None;
         }
+        // What waits somewhere says little of what may run here.
+        if machine.restricted {
+            return self.most_behind_of_all(lp, node, threshold, machine);
+        }
+        let found = self.most_behind_by_ceilings(lp, node, threshold, machine);
+        debug_assert!({
+            let lag = |found: Option<Candidate>| found.map_or(threshold, |found| found.lag);
+            let all = self.most_behind_of_all(lp, node, threshold, machine);
+            (lag(all) - lag(found)) >> RATE_BITS <= Fixed::from(Ceiling::ROUNDING)
+        });
+        found
+    }
+
+    /// By looking everywhere.
+    fn most_behind_of_all(
+        &self,
+        lp: LpId,
+        node: u32,
+        threshold: Fixed,
+        machine: &Machine,
+    ) -> Option<Candidate> {
+        let mut best = None;
+        let others = machine.config.topology.lps_of(node);
+        for other in others.filter(|&other| other != lp) {
+            self.scan(lp, other, threshold, &mut best, machine);
+        }
+        best
+    }
+
+    /// Best first: LPs are looked at from the highest ceiling down, which
+    /// lowers theirs to what is there, until none is above what was found but
+    /// for rounding.
+    fn most_behind_by_ceilings(
+        &mut self,
+        lp: LpId,
+        node: u32,
+        threshold: Fixed,
+        machine: &Machine,
+    ) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
         let topology = &machine.config.topology;
-        if machine.restricted {
-            // What is there says little of what may run here.
-            for other in topology.lps_of(node).filter(|&other| other != lp) {
-                self.scan(lp, other, threshold, &mut best, machine);
-            }
-            return best;
-        }
-        let tau = self.classes.tau_of(lp);
+        let tau = self.classes.one_tau();
         // Where nobody can be so far behind yet nobody need look.
         let late = threshold >= self.slice;
         if late && !self.queues.may_be_behind_on(node, threshold, tau) {
@@ -151,35 +180,32 @@ impl Fair {
             if Fixed::from(ceiling) <= highest {
                 break;
             }
-            self.scan(lp, other, threshold, &mut best, machine);
+            let ceiling = self.scan(lp, other, threshold, &mut best, machine);
+            self.queues.set_ceiling(other, ceiling);
         }
         self.looks = looks;
         self.queues.renew_node(node, topology);
         best
     }
 
-    /// Looks through what waits at `other`, and renews its ceiling.
+    /// Looks through what waits at `other`; its ceiling.
     fn scan(
-        &mut self,
+        &self,
         lp: LpId,
         other: LpId,
         threshold: Fixed,
         best: &mut Option<Candidate>,
         machine: &Machine,
-    ) {
+    ) -> Ceiling {
         let may_run =
             |vp: VpId| machine.may_run(vp, lp) && self.accounts[vp.index()].shuns != Some(lp);
-        let mut ceiling = Some(Ceiling::NOBODY);
+        let mut ceiling = Ceiling::NOBODY;
         for queue in self.queues.at(other).queues() {
             let Some((balance, first)) = queue.first() else {
                 continue;
             };
             let fluid = self.classes.fluid(queue.class);
-            let own = self.classes.ceiling(queue.class, other, fluid - balance);
-            match (&mut ceiling, own) {
-                (Some(ceiling), Some(own)) => ceiling.raise(own),
-                _ => ceiling = None,
-            }
+            ceiling.raise(self.classes.ceiling(queue.class, fluid - balance));
             if fluid - balance <= threshold {
                 continue;
             }
@@ -200,9 +226,7 @@ impl Fair {
                 improve(best, candidate, Candidate::by_lag);
             }
         }
-        if let Some(ceiling) = ceiling {
-            self.queues.set_ceiling(other, ceiling);
-        }
+        ceiling
     }
 
     /// The most behind of those on other nodes, if by more than `threshold`.

@@ -30,6 +30,7 @@ impl Queue {
 
 /// No lag of those that wait somewhere is above this: a line over τ, never too
 /// low, and cheap to keep and to look at. Whoever looks closer draws it anew.
+/// It says nothing where guests are bound to some of the LPs: there τ is not one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ceiling {
     /// At `tau`, in ns, rounded up.
@@ -48,12 +49,6 @@ impl Ceiling {
     /// Nobody waits.
     pub(super) const NOBODY: Ceiling = Ceiling {
         lag: i64::MIN,
-        rate: 0,
-        tau: i64::MIN,
-    };
-    /// Nothing is known.
-    const UNKNOWN: Ceiling = Ceiling {
-        lag: i64::MAX,
         rate: 0,
         tau: i64::MIN,
     };
@@ -78,7 +73,7 @@ impl Ceiling {
     }
 
     fn at_ns(&self, tau: i64) -> i64 {
-        if self.lag == Ceiling::NOBODY.lag || self.lag == Ceiling::UNKNOWN.lag {
+        if self.lag == Ceiling::NOBODY.lag {
             return self.lag;
         }
         let passed = (tau - self.tau).max(0) as u64;
@@ -258,32 +253,28 @@ impl Queues {
     }
 
     /// Rates have changed, and with them what lags rise by: from `tau` on by
-    /// `rate` at the most, or by nobody knows what.
-    pub(super) fn renew_ceilings(&mut self, line: Option<(Fixed, Rate)>) {
+    /// `rate` at the most.
+    pub(super) fn renew_ceilings(&mut self, tau: Fixed, rate: Rate) {
         for node in &mut self.nodes {
             node.1 = Late::NEVER;
         }
         for lp in 0..self.lps.len() {
-            let ceiling = match line {
-                Some((tau, rate)) => self.ceilings[lp].turned(tau, rate),
-                None => Ceiling::UNKNOWN,
-            };
+            let ceiling = self.ceilings[lp].turned(tau, rate);
             self.set_ceiling(LpId(lp as u32), ceiling);
             let late = &mut self.nodes[self.node_of[lp] as usize].1;
             *late = self.late[lp].or(*late);
         }
     }
 
-    /// `ceiling` is its own; `None` where the LP's τ says nothing of its class.
+    /// `ceiling` is its own.
     pub(super) fn insert(
         &mut self,
         lp: LpId,
         class: u32,
         balance: Fixed,
         vp: VpId,
-        ceiling: Option<Ceiling>,
+        ceiling: Ceiling,
     ) {
-        let ceiling = ceiling.unwrap_or(Ceiling::UNKNOWN);
         let node = &mut self.nodes[self.node_of[lp.index()] as usize];
         let late = Late::of(&ceiling, self.slice);
         node.0 += 1;
