@@ -286,12 +286,12 @@ impl Classes {
             if self.fluid_at(class, tau + span) < balance {
                 return None;
             }
-            // Rounded up, and above zero: who has paid is gone.
+            // Rounded up, and above zero: who has paid is gone already.
             let missing = (balance - self.fluid_at(class, tau)).max(1);
             let wait = (missing << RATE_BITS) / Fixed::from(entry.rate.max(1)) + 1;
             Some(wait.min(span))
         });
-        waits.min().filter(|wait| *wait > 0)
+        waits.min()
     }
 
     /// By class, who of those asleep and ahead will have paid first.
