@@ -1,0 +1,253 @@
+//! Guests, VPs and LPs come, change and go.
+
+use super::{NewGuest, Scheduler};
+use crate::admission::{AdmissionError, Wanted};
+use crate::caps::Bucket;
+use crate::controls::Controls;
+use crate::machine::{Guest, Vp, VpState};
+use crate::policy::Leave;
+use crate::topology::LpSet;
+use crate::units::{GuestId, LpId, Nanos, VpId};
+
+impl Scheduler {
+    pub(super) fn do_add_guest(
+        &mut self,
+        now: Nanos,
+        new: &NewGuest,
+    ) -> Result<GuestId, AdmissionError> {
+        self.machine.admit(&Wanted {
+            guest: None,
+            name: &new.name,
+            vps: new.vps as usize,
+            reserve: new.controls.reserve,
+            affinity: new.affinity.as_ref(),
+        })?;
+        self.machine.restricted |= new.affinity.is_some();
+        let id = GuestId(self.machine.guests.len() as u32);
+        let mut guest = Guest {
+            name: new.name.clone(),
+            controls: new.controls,
+            affinity: new.affinity.clone(),
+            node: None,
+            vps: Vec::new(),
+            stopped: false,
+        };
+        guest.node = self.node_for(&guest, new.vps);
+        self.machine.guests.push(guest);
+        for _ in 0..new.vps {
+            self.push_vp(now, id);
+        }
+        self.policy.changed(now, &self.machine);
+        Ok(id)
+    }
+
+    pub(super) fn do_add_vp(&mut self, now: Nanos, id: GuestId) -> Result<VpId, AdmissionError> {
+        let guest = self.machine.guest(id);
+        refuse_stopped(guest)?;
+        self.machine.admit(&Wanted {
+            guest: Some(id),
+            name: &guest.name,
+            vps: guest.vps.len() + 1,
+            reserve: guest.controls.reserve,
+            affinity: guest.affinity.as_ref(),
+        })?;
+        let vp = self.push_vp(now, id);
+        self.policy.changed(now, &self.machine);
+        Ok(vp)
+    }
+
+    fn push_vp(&mut self, now: Nanos, id: GuestId) -> VpId {
+        let home = self.emptiest_lp(id);
+        self.placed[home.index()] += 1;
+        let vp = VpId(self.machine.vps.len() as u32);
+        let controls = self.machine.guest(id).controls;
+        self.machine.vps.push(Vp {
+            guest: id,
+            state: VpState::Suspended,
+            home,
+            bucket: Bucket::new(controls.cap, self.slice(), now),
+            timer: None,
+            woken: false,
+        });
+        self.machine.guests[id.index()].vps.push(vp);
+        vp
+    }
+
+    pub(super) fn do_start(&mut self, now: Nanos, vps: &[VpId]) {
+        let mut joining = Vec::new();
+        for &vp in vps {
+            let stopped = self.machine.guest_of(vp).stopped;
+            match &mut self.machine.vps[vp.index()].state {
+                _ if stopped => {}
+                state @ VpState::Suspended => {
+                    *state = VpState::Ready { since: now };
+                    joining.push(vp);
+                }
+                VpState::Running { leaving, .. } => *leaving = false,
+                _ => {}
+            }
+        }
+        self.policy.join(now, &joining, &self.machine);
+        for vp in joining {
+            if self.make_ready_or_hold(now, vp) {
+                self.place(now, vp);
+            }
+        }
+    }
+
+    pub(super) fn do_stop(&mut self, now: Nanos, vp: VpId) {
+        match self.machine.vps[vp.index()].state {
+            VpState::Suspended => {}
+            VpState::Running { lp, since, .. } => {
+                self.machine.vps[vp.index()].state = VpState::Running {
+                    lp,
+                    since,
+                    leaving: true,
+                };
+                self.call(lp);
+            }
+            VpState::Ready { .. } => {
+                self.policy.unready(now, vp, &self.machine);
+                self.suspend(now, vp);
+            }
+            VpState::Held { .. } | VpState::Sleeping { .. } => {
+                self.cancel_timer(vp);
+                self.suspend(now, vp);
+            }
+        }
+    }
+
+    pub(super) fn do_stop_guest(&mut self, now: Nanos, id: GuestId) {
+        let vps = self.machine.guest(id).vps.clone();
+        for &vp in &vps {
+            self.do_stop(now, vp);
+        }
+        let again = std::mem::replace(&mut self.machine.guests[id.index()].stopped, true);
+        if !again {
+            // None of them starts again: their homes have room for others.
+            for vp in vps {
+                self.placed[self.machine.vp(vp).home.index()] -= 1;
+            }
+        }
+        self.policy.changed(now, &self.machine);
+    }
+
+    pub(super) fn suspend(&mut self, now: Nanos, vp: VpId) {
+        self.machine.vps[vp.index()].state = VpState::Suspended;
+        self.policy.leave(now, vp, Leave::Stops, &self.machine);
+    }
+
+    pub(super) fn do_set_controls(
+        &mut self,
+        now: Nanos,
+        id: GuestId,
+        controls: Controls,
+    ) -> Result<(), AdmissionError> {
+        let guest = self.machine.guest(id);
+        refuse_stopped(guest)?;
+        self.machine.admit(&Wanted {
+            guest: Some(id),
+            name: &guest.name,
+            vps: guest.vps.len(),
+            reserve: controls.reserve,
+            affinity: guest.affinity.as_ref(),
+        })?;
+        let vps = guest.vps.clone();
+        self.machine.guests[id.index()].controls = controls;
+        self.policy.changed(now, &self.machine);
+        let slice = self.slice();
+        for vp in vps {
+            let entry = &mut self.machine.vps[vp.index()];
+            entry.bucket = match entry.bucket {
+                Some(bucket) => bucket.with_cap(controls.cap, slice, now),
+                None => Bucket::new(controls.cap, slice, now),
+            };
+            // Held under the old cap: looked at again under the new one.
+            if matches!(entry.state, VpState::Held { .. }) {
+                self.cancel_timer(vp);
+                if self.make_ready_or_hold(now, vp) {
+                    self.place(now, vp);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn do_set_affinity(
+        &mut self,
+        now: Nanos,
+        id: GuestId,
+        affinity: Option<LpSet>,
+    ) -> Result<(), AdmissionError> {
+        let guest = self.machine.guest(id);
+        refuse_stopped(guest)?;
+        self.machine.admit(&Wanted {
+            guest: Some(id),
+            name: &guest.name,
+            vps: guest.vps.len(),
+            reserve: guest.controls.reserve,
+            affinity: affinity.as_ref(),
+        })?;
+        let vps = guest.vps.clone();
+        self.machine.restricted |= affinity.is_some();
+        let guest = &mut self.machine.guests[id.index()];
+        guest.affinity = affinity;
+        let moved = guest.clone();
+        self.machine.guests[id.index()].node = self.node_for(&moved, vps.len() as u32);
+        for &vp in &vps {
+            self.rehome(now, vp);
+        }
+        self.policy.changed(now, &self.machine);
+        // Who waits may use LPs now that it might not before, idle ones too.
+        for vp in vps {
+            if self.is_ready(vp) {
+                self.place_on_idle(vp);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn do_lp_off(
+        &mut self,
+        now: Nanos,
+        lp: LpId,
+        force: bool,
+    ) -> Result<(), AdmissionError> {
+        self.machine.admit_without(lp, force)?;
+        if self.machine.lp(lp).offline {
+            return Ok(());
+        }
+        self.not_idle(lp);
+        self.machine.lps[lp.index()].offline = true;
+        self.policy.changed(now, &self.machine);
+        for vp in (0..self.machine.vps.len() as u32).map(VpId) {
+            if self.machine.vp(vp).home == lp {
+                self.rehome(now, vp);
+            }
+        }
+        self.place_called_for(now, lp);
+        Ok(())
+    }
+
+    pub(super) fn do_lp_on(&mut self, now: Nanos, lp: LpId) -> Result<(), AdmissionError> {
+        let lps = self.machine.lps.len() as u32;
+        let Some(entry) = self.machine.lps.get_mut(lp.index()) else {
+            return Err(AdmissionError::UnknownLp { lp: lp.0, lps });
+        };
+        if entry.offline {
+            entry.offline = false;
+            self.policy.changed(now, &self.machine);
+            self.call(lp);
+        }
+        Ok(())
+    }
+}
+
+fn refuse_stopped(guest: &Guest) -> Result<(), AdmissionError> {
+    if guest.stopped {
+        return Err(AdmissionError::Stopped {
+            guest: guest.name.clone(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! What an LP does next, and what becomes of the VP that has left it: it runs on, is held by its cap, or sleeps.
+
+use super::{After, Decision, Scheduler, What};
+use crate::machine::VpState;
+use crate::policy::Leave;
+use crate::units::{LpId, Nanos, VpId};
+
+impl Scheduler {
+    pub(super) fn do_pick(&mut self, now: Nanos, lp: LpId) -> Decision {
+        assert_eq!(self.machine.lp(lp).running, None, "{lp:?} runs a VP");
+        self.not_idle(lp);
+        // It is deciding already: nothing below needs to call it.
+        self.machine.lps[lp.index()].called = true;
+        let ready = self.fire(now, lp);
+        let decision = self.choose(now, lp);
+        self.machine.lps[lp.index()].called = false;
+        // Who might have run here and does not may run elsewhere.
+        if let Some(vp) = self.machine.lps[lp.index()].left.take()
+            && self.is_ready(vp)
+        {
+            self.place_on_idle(vp);
+        }
+        self.place_called_for(now, lp);
+        for vp in ready {
+            if self.is_ready(vp) {
+                self.place(now, vp);
+            }
+        }
+        decision
+    }
+
+    fn choose(&mut self, now: Nanos, lp: LpId) -> Decision {
+        let picked = match self.machine.lp(lp).offline {
+            true => None,
+            false => self.policy.pick(now, lp, &self.machine),
+        };
+        let Some(vp) = picked else {
+            if !self.machine.lp(lp).offline {
+                self.machine.lps[lp.index()].idle = true;
+                self.idle += 1;
+            }
+            return Decision::Idle;
+        };
+        let slice = self.slice();
+        let entry = &mut self.machine.vps[vp.index()];
+        let VpState::Ready { since } = entry.state else {
+            unreachable!("a policy picks among the Ready");
+        };
+        entry.woken = false;
+        entry.state = VpState::Running {
+            lp,
+            since: now,
+            leaving: false,
+        };
+        if let Some(bucket) = &mut entry.bucket {
+            bucket.begin(now, slice);
+        }
+        self.set_home(vp, lp);
+        self.machine.lps[lp.index()].running = Some(vp);
+        Decision::Run {
+            vp,
+            until: now + slice,
+            ready_since: since,
+        }
+    }
+
+    pub(super) fn do_charge(&mut self, now: Nanos, lp: LpId, ran: Nanos, after: After) {
+        let vp = self.machine.lps[lp.index()]
+            .running
+            .take()
+            .expect("a VP runs where one is charged");
+        let slice = self.slice();
+        let entry = &mut self.machine.vps[vp.index()];
+        let leaving = matches!(entry.state, VpState::Running { leaving: true, .. });
+        entry.state = VpState::Suspended;
+        if let Some(bucket) = &mut entry.bucket {
+            bucket.take(now, ran, slice);
+        }
+        self.policy.charge(now, vp, ran, &self.machine);
+        if leaving {
+            return self.suspend(now, vp);
+        }
+        self.rehome(now, vp);
+        let woken = self.machine.vp(vp).woken;
+        match after {
+            After::Sleep { .. } if woken => {}
+            After::Sleep { until } => {
+                self.machine.vps[vp.index()].state = VpState::Sleeping { until };
+                self.policy.leave(now, vp, Leave::Sleeps, &self.machine);
+                self.happens(now, vp, What::Slept);
+                if let Some(until) = until {
+                    self.set_timer(vp, until);
+                }
+                return;
+            }
+            After::Spin => self.policy.spun(now, vp, &self.machine),
+            After::Run => {}
+        }
+        // Where it may run here no longer it has another home already.
+        let stays = self.machine.vp(vp).home == lp;
+        let next = stays.then(|| self.policy.moves(vp, &self.machine));
+        let next = next.flatten();
+        if let Some(next) = next {
+            self.set_home(vp, next);
+            self.call(next);
+        }
+        if self.make_ready_or_hold(now, vp) {
+            match next {
+                // Its home decides, and if that does not take it, it is placed anew.
+                Some(next) => self.machine.lps[next.index()].called_for.push(vp),
+                // Its own LP decides next, and this VP may be its choice.
+                None => self.machine.lps[lp.index()].left = Some(vp),
+            }
+        }
+    }
+
+    /// Ends the sleeps and holds that `lp` owns and that are due; the VPs that are Ready now.
+    pub(super) fn fire(&mut self, now: Nanos, lp: LpId) -> Vec<VpId> {
+        let mut ready = Vec::new();
+        while let Some((at, vp)) = self.timers.next(lp)
+            && at <= now
+        {
+            let is_ready = match self.machine.vp(vp).state {
+                VpState::Held { .. } => {
+                    self.cancel_timer(vp);
+                    self.make_ready_or_hold(now, vp)
+                }
+                // Sleeping: nothing else has a timer.
+                _ => self.rouse(now, vp),
+            };
+            if is_ready {
+                ready.push(vp);
+            }
+        }
+        ready
+    }
+
+    pub(super) fn do_wake(&mut self, now: Nanos, vp: VpId) {
+        let entry = &mut self.machine.vps[vp.index()];
+        // It may have decided to sleep already, and not have been charged yet.
+        entry.woken = matches!(entry.state, VpState::Running { .. });
+        if matches!(entry.state, VpState::Sleeping { .. }) && self.rouse(now, vp) {
+            self.place(now, vp);
+        }
+    }
+
+    /// Its sleep is over. Whether it is Ready: its cap may hold it.
+    fn rouse(&mut self, now: Nanos, vp: VpId) -> bool {
+        let due = self.machine.vp(vp).timer.map_or(now, |(_, at)| at.min(now));
+        self.happens(now, vp, What::Woke { due });
+        self.cancel_timer(vp);
+        self.machine.vps[vp.index()].state = VpState::Ready { since: now };
+        self.policy.join(now, &[vp], &self.machine);
+        self.make_ready_or_hold(now, vp)
+    }
+
+    /// Ready, unless its cap has not enough for a slice.
+    pub(super) fn make_ready_or_hold(&mut self, now: Nanos, vp: VpId) -> bool {
+        let slice = self.slice();
+        let entry = &mut self.machine.vps[vp.index()];
+        let release = entry
+            .bucket
+            .as_mut()
+            .map_or(now, |bucket| bucket.full_slice_at(now, slice));
+        let was_held = matches!(entry.state, VpState::Held { .. });
+        if release > now {
+            entry.state = VpState::Held { until: release };
+            self.set_timer(vp, release);
+            if !was_held {
+                self.happens(now, vp, What::Held);
+            }
+            return false;
+        }
+        entry.state = VpState::Ready { since: now };
+        if was_held {
+            self.happens(now, vp, What::Released);
+        }
+        self.policy.ready(now, vp, &self.machine);
+        true
+    }
+
+    pub(super) fn set_timer(&mut self, vp: VpId, at: Nanos) {
+        let home = self.machine.vp(vp).home;
+        self.machine.vps[vp.index()].timer = Some((home, at));
+        self.timers.set(home, at, vp);
+        // An idle LP sleeps until the timer it knew of.
+        if self.timers.next(home) == Some((at, vp)) && self.machine.lp(home).idle {
+            self.call(home);
+        }
+    }
+
+    pub(super) fn cancel_timer(&mut self, vp: VpId) {
+        if let Some((lp, at)) = self.machine.vps[vp.index()].timer.take() {
+            self.timers.cancel(lp, at, vp);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Where VPs are at home, and which LP is called for one that is Ready.
+
+use super::Scheduler;
+use crate::machine::{Guest, VpState};
+use crate::units::{GuestId, LpId, Nanos, VpId};
+
+impl Scheduler {
+    /// The node for a guest of so many VPs: of those that can hold it, the one
+    /// with the fewest VPs per LP; `None` where it fits on none.
+    pub(super) fn node_for(&self, guest: &Guest, vps: u32) -> Option<u32> {
+        let topology = &self.machine.config.topology;
+        let usable = |node: u32| {
+            topology
+                .lps_of(node)
+                .filter(|&lp| guest.may_use(lp) && !self.machine.lp(lp).offline)
+        };
+        let load = |node: u32| -> (u64, u64) {
+            let placed = usable(node).map(|lp| u64::from(self.placed[lp.index()]));
+            (placed.sum(), usable(node).count() as u64)
+        };
+        (0..topology.nodes())
+            .filter(|&node| usable(node).count() >= vps as usize)
+            .min_by(|&a, &b| {
+                let ((in_a, lps_a), (in_b, lps_b)) = (load(a), load(b));
+                (in_a * lps_b).cmp(&(in_b * lps_a))
+            })
+    }
+
+    /// Of the LPs that a guest may use, on its node where it has one, the one with the fewest VPs.
+    pub(super) fn emptiest_lp(&self, id: GuestId) -> LpId {
+        let guest = self.machine.guest(id);
+        let topology = &self.machine.config.topology;
+        let usable = |lp: &LpId| guest.may_use(*lp) && !self.machine.lp(*lp).offline;
+        let fewest = |lps: &mut dyn Iterator<Item = LpId>| {
+            lps.filter(usable).min_by_key(|lp| self.placed[lp.index()])
+        };
+        guest
+            .node
+            .and_then(|node| fewest(&mut topology.lps_of(node)))
+            .or_else(|| fewest(&mut self.machine.online()))
+            // Admission leaves every guest an LP; a stopped one needs none.
+            .unwrap_or(LpId(0))
+    }
+
+    pub(super) fn set_home(&mut self, vp: VpId, lp: LpId) {
+        let before = std::mem::replace(&mut self.machine.vps[vp.index()].home, lp);
+        if !self.machine.guest_of(vp).stopped {
+            self.placed[before.index()] -= 1;
+            self.placed[lp.index()] += 1;
+        }
+    }
+
+    /// Gives a VP another home where its own may not be used any more: LPs go off line, affinities change.
+    pub(super) fn rehome(&mut self, now: Nanos, vp: VpId) {
+        let home = self.machine.vp(vp).home;
+        if self.machine.may_run(vp, home) {
+            return;
+        }
+        let state = self.machine.vp(vp).state;
+        if let VpState::Ready { .. } = state {
+            self.policy.unready(now, vp, &self.machine);
+        }
+        let next = self.emptiest_lp(self.machine.vp(vp).guest);
+        self.set_home(vp, next);
+        match state {
+            VpState::Ready { .. } => {
+                self.policy.ready(now, vp, &self.machine);
+                self.place(now, vp);
+            }
+            VpState::Running { lp, .. } => self.call(lp),
+            VpState::Held { until } | VpState::Sleeping { until: Some(until) } => {
+                self.cancel_timer(vp);
+                self.set_timer(vp, until);
+            }
+            VpState::Sleeping { until: None } | VpState::Suspended => {}
+        }
+    }
+
+    /// Finds an LP for a VP that has become Ready: an idle one, or one whose VP it outranks.
+    pub(super) fn place(&mut self, now: Nanos, vp: VpId) {
+        if !self.place_on_idle(vp) {
+            self.preempt_for(now, vp);
+        }
+    }
+
+    /// Calls its home if that is idle, or another idle LP, those of its node first.
+    pub(super) fn place_on_idle(&mut self, vp: VpId) -> bool {
+        if self.idle == 0 {
+            return false;
+        }
+        let home = self.machine.vp(vp).home;
+        let topology = &self.machine.config.topology;
+        let idle = |lp: &LpId| self.machine.lp(*lp).idle && self.machine.may_run(vp, *lp);
+        let found = Some(home)
+            .filter(idle)
+            .or_else(|| topology.lps_of(topology.node_of(home)).find(idle))
+            .or_else(|| self.machine.online().find(idle));
+        if let Some(lp) = found {
+            self.call(lp);
+            self.machine.lps[lp.index()].called_for.push(vp);
+        }
+        found.is_some()
+    }
+
+    /// Of the LPs of its node, calls the one whose VP is outranked most, if by more than a slice.
+    fn preempt_for(&mut self, now: Nanos, vp: VpId) {
+        let Some(urgency) = self.policy.urgency(now, vp, &self.machine) else {
+            return;
+        };
+        let home = self.machine.vp(vp).home;
+        let topology = &self.machine.config.topology;
+        let least = topology
+            .lps_of(topology.node_of(home))
+            .filter(|&lp| self.machine.may_run(vp, lp) && !self.machine.lp(lp).called)
+            .filter_map(|lp| {
+                let running = self.machine.lp(lp).running?;
+                let other = self.policy.urgency(now, running, &self.machine)?;
+                Some((other, lp))
+            })
+            // Among equals its home, so that it stays there.
+            .min_by_key(|&(other, lp)| (other, lp != home, lp));
+        let margin = i64::try_from(self.slice().0).unwrap_or(i64::MAX);
+        if let Some((other, lp)) = least
+            && urgency.saturating_sub(other) > margin
+        {
+            self.call(lp);
+        }
+    }
+
+    /// Finds other LPs for the VPs for which `lp` was called and which it did not take.
+    pub(super) fn place_called_for(&mut self, now: Nanos, lp: LpId) {
+        if self.machine.lps[lp.index()].called_for.is_empty() {
+            return;
+        }
+        for vp in std::mem::take(&mut self.machine.lps[lp.index()].called_for) {
+            if self.is_ready(vp) {
+                self.place(now, vp);
+            }
+        }
+    }
+
+    pub(super) fn is_ready(&self, vp: VpId) -> bool {
+        matches!(self.machine.vp(vp).state, VpState::Ready { .. })
+    }
+
+    /// `lp` has to decide anew.
+    pub(super) fn call(&mut self, lp: LpId) {
+        self.not_idle(lp);
+        let entry = &mut self.machine.lps[lp.index()];
+        if !entry.called {
+            entry.called = true;
+            self.calls.push(lp);
+        }
+    }
+
+    pub(super) fn not_idle(&mut self, lp: LpId) {
+        let idle = &mut self.machine.lps[lp.index()].idle;
+        self.idle -= usize::from(*idle);
+        *idle = false;
+    }
+}
