@@ -129,3 +129,77 @@ impl Losses {
         found.map(|(other, _)| other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slice of 1 us, so that 128,000 ns are remembered. By LP what it lost and what it used.
+    fn losses(of: &[(u64, u64)]) -> Losses {
+        let topology = Topology::even(of.len() as u32, 1);
+        let mut losses = Losses::new(&topology, Nanos(1_000));
+        for (lp, &(lost, used)) in (0..).map(LpId).zip(of) {
+            losses.lost(lp, Nanos(lost));
+            losses.used(lp, Nanos(used));
+        }
+        losses
+    }
+
+    fn better(losses: &mut Losses, than: u32) -> Option<u32> {
+        let others = (0..losses.of.len() as u32).filter(|&lp| lp != than);
+        let found = losses.better_than(LpId(than), others.map(LpId));
+        found.map(|lp| lp.0)
+    }
+
+    #[test]
+    fn what_is_beyond_the_time_remembered_counts_half() {
+        let remembered = |lost, used| {
+            let losses = losses(&[(lost, used)]);
+            (losses.of[0].lost, losses.of[0].busy)
+        };
+        assert_eq!(remembered(10_000, 118_000), (10_000, 128_000));
+        assert_eq!(remembered(10_000, 118_001), (5_000, 64_000));
+        // Of the sums there is no end.
+        assert_eq!(losses(&[(10_000, 118_001)]).of[0].total, 10_000);
+    }
+
+    #[test]
+    fn what_an_lp_lost_beyond_the_average_is_counted_from_the_mark() {
+        let mut losses = losses(&[(7_000, 0), (1_000, 0)]);
+        let mark = losses.mark(LpId(0));
+        assert_eq!(losses.beyond_average(&mark, 2), 0);
+        losses.lost(LpId(0), Nanos(600));
+        losses.lost(LpId(1), Nanos(200));
+        assert_eq!(losses.beyond_average(&mark, 2), 200);
+        // An LP off line has no part in it.
+        assert_eq!(losses.beyond_average(&mark, 1), 0);
+        losses.lost(LpId(1), Nanos(1_000));
+        assert_eq!(losses.beyond_average(&mark, 2), 0);
+    }
+
+    #[test]
+    fn better_is_who_loses_less_than_half_as_much_and_least() {
+        // Parts of their time, whatever that is: a tenth; half of that, and a trifle less.
+        assert_eq!(better(&mut losses(&[(100, 900), (500, 9_500)]), 0), None);
+        assert_eq!(better(&mut losses(&[(100, 900), (499, 9_501)]), 0), Some(1));
+        assert_eq!(better(&mut losses(&[(499, 9_501), (100, 900)]), 1), Some(0));
+        let of = [(100, 900), (40, 960), (10, 990), (20, 980)];
+        assert_eq!(better(&mut losses(&of), 0), Some(2));
+        // The first of equals.
+        let of = [(100, 900), (10, 990), (10, 990)];
+        assert_eq!(better(&mut losses(&of), 0), Some(1));
+        // Nobody loses anything; nothing is known of anybody.
+        assert_eq!(better(&mut losses(&[(0, 1_000), (0, 1_000)]), 0), None);
+        assert_eq!(better(&mut losses(&[(0, 0), (0, 0)]), 0), None);
+    }
+
+    #[test]
+    fn losses_of_those_asked_for_fade() {
+        let mut losses = losses(&[(200, 800), (800, 7_200)]);
+        // A fifth and a tenth, less an eighth each time: it is below half at once.
+        assert_eq!(better(&mut losses, 0), None);
+        assert_eq!(losses.of[1].lost, 700);
+        assert_eq!(losses.of[0].lost, 200);
+        assert_eq!(better(&mut losses, 0), Some(1));
+    }
+}

@@ -5,10 +5,20 @@
 mod fluid;
 
 use apportion_scheduler::{
-    After, Config, Controls, Decision, LpId, LpSet, Nanos, NewGuest, Random, Scheduler, VpId,
-    VpState, Weight,
+    After, Cap, Config, Controls, Decision, LpId, LpSet, Nanos, NewGuest, PolicyKind, Random,
+    Reserve, Scheduler, Topology, VpId, VpState, Weight,
 };
 pub(crate) use fluid::{Claim, Fluid};
+
+pub(crate) const SLICE: Nanos = Nanos::from_millis(1);
+/// The longest overshoot of a dispatch.
+pub(crate) const LATE: Nanos = Nanos::from_micros(50);
+pub(crate) const SECOND: Nanos = Nanos::from_millis(1_000);
+
+/// So many slices, each as late as can be, in ns.
+pub(crate) fn slices(count: u64) -> f64 {
+    (count * (SLICE + LATE).0) as f64
+}
 
 /// What a VP does next: it uses so much CPU, and then does this.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +77,51 @@ pub(crate) fn weight(weight: u32) -> Controls {
 pub(crate) fn burning(weights: &[u32]) -> Vec<Guest> {
     let guests = weights.iter().map(|&w| Guest::new(weight(w), [burn()]));
     guests.collect()
+}
+
+/// The fair policy with these slices.
+pub(crate) fn fair(lps: u32, nodes: u32) -> Config {
+    let mut config = Config::new(lps, SLICE, PolicyKind::Fair);
+    config.topology = Topology::even(lps, nodes);
+    config
+}
+
+pub(crate) fn capped(percent: f64) -> Controls {
+    let cap = Cap::from_percent(percent).unwrap();
+    Controls::new(Weight::default(), Reserve::default(), cap).unwrap()
+}
+
+/// Guests of so many VPs each, started and waiting; nobody runs yet.
+pub(crate) fn started(config: Config, guests: &[u32]) -> Scheduler {
+    let mut scheduler = Scheduler::new(config);
+    for (number, vps) in guests.iter().enumerate() {
+        let new = NewGuest {
+            name: format!("g{number}"),
+            vps: *vps,
+            controls: Controls::default(),
+            affinity: None,
+        };
+        scheduler.add_guest(Nanos::ZERO, &new).unwrap();
+    }
+    let vps: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
+    scheduler.start(Nanos::ZERO, &vps);
+    scheduler.take_calls();
+    scheduler
+}
+
+pub(crate) fn picked(scheduler: &mut Scheduler, now: Nanos, lp: u32) -> Option<VpId> {
+    match scheduler.pick(now, LpId(lp)) {
+        Decision::Run { vp, .. } => Some(vp),
+        Decision::Idle => None,
+    }
+}
+
+pub(crate) fn calls(scheduler: &mut Scheduler) -> Vec<LpId> {
+    scheduler.take_calls().collect()
+}
+
+pub(crate) fn vps(driver: &Driver) -> impl Iterator<Item = VpId> + use<> {
+    (0..driver.scheduler.machine().vps().count() as u32).map(VpId)
 }
 
 struct Vp {

@@ -1,0 +1,301 @@
+//! What calls do to who runs under the fair policy, call by call.
+
+#[allow(
+    dead_code,
+    reason = "shared by several tests, none of which uses all of it"
+)]
+mod common;
+
+use apportion_scheduler::{
+    After, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, Scheduler, VpId, VpState, What,
+};
+use common::{
+    Driver, LATE, SECOND, SLICE, burning, calls, capped, fair, picked, slices, started, vps, weight,
+};
+
+const EARLIER: Nanos = Nanos::from_micros(300);
+const LATER: Nanos = Nanos::from_micros(400);
+
+fn state(scheduler: &Scheduler, vp: VpId) -> VpState {
+    scheduler.machine().vp(vp).state
+}
+
+#[test]
+fn a_vp_that_is_stopped_while_it_runs_is_called_away_and_comes_no_more() {
+    let mut scheduler = started(fair(1, 1), &[1, 1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    scheduler.stop(EARLIER, vp);
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(state(&scheduler, vp), VpState::Suspended);
+    assert_ne!(picked(&mut scheduler, LATER, 0), Some(vp));
+    scheduler.charge(SECOND, LpId(0), SLICE, After::Sleep { until: None });
+    scheduler.wake(SECOND, vp);
+    assert_eq!(picked(&mut scheduler, SECOND, 0), None);
+    // Until it is started again.
+    scheduler.start(SECOND, &[vp]);
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    assert_eq!(picked(&mut scheduler, SECOND, 0), Some(vp));
+}
+
+#[test]
+fn a_vp_that_is_started_again_before_it_has_left_stays() {
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    scheduler.stop(EARLIER, vp);
+    scheduler.start(EARLIER, &[vp]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(picked(&mut scheduler, LATER, 0), Some(vp));
+}
+
+#[test]
+fn a_vp_that_runs_where_it_may_no_longer_is_called_away_to_where_it_may() {
+    let mut scheduler = started(fair(2, 1), &[1]);
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), None);
+    let elsewhere: LpSet = [LpId(1)].into_iter().collect();
+    let allowed = scheduler.set_affinity(EARLIER, GuestId(0), Some(elsewhere));
+    assert_eq!(allowed, Ok(()));
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    scheduler.charge(LATER, LpId(0), LATER, After::Run);
+    assert_eq!(picked(&mut scheduler, LATER, 0), None);
+    // The idle LP is woken for it.
+    assert_eq!(calls(&mut scheduler), [LpId(1)]);
+    assert_eq!(picked(&mut scheduler, LATER, 1), Some(vp));
+}
+
+#[test]
+fn an_lp_that_is_on_line_again_is_used_again() {
+    let mut driver = Driver::new(fair(2, 1), LATE, burning(&[100; 3]));
+    driver.run_until(SECOND);
+    driver.scheduler.lp_off(driver.now, LpId(1), false).unwrap();
+    driver.obey();
+    driver.run_until(SECOND + SECOND);
+    driver.scheduler.lp_on(driver.now, LpId(1)).unwrap();
+    driver.obey();
+    driver.run_until(SECOND + SECOND + SECOND);
+    let used = |lp, second: u64| -> u64 {
+        let of = |at: Nanos| at.0.clamp(second * SECOND.0, (second + 1) * SECOND.0);
+        let there = driver.trace.iter().filter(|done| done.lp == LpId(lp));
+        there.map(|done| of(done.ended) - of(done.began)).sum()
+    };
+    // A dispatch in progress at the end is not in the trace; who was called away may be late.
+    let partly = (SLICE + LATE).0;
+    assert!(used(1, 1) <= LATE.0, "{}", used(1, 1));
+    for (lp, second) in [(0, 0), (1, 0), (0, 1), (0, 2), (1, 2)] {
+        assert!(used(lp, second) + partly >= SECOND.0, "{lp}, {second}");
+    }
+    // Two thirds, a third and two thirds of an LP for each: 5/3 s, behind by no more than
+    // 2(q + j) at the beginning and the end of each part.
+    for vp in vps(&driver) {
+        let lag = 5.0 / 3.0 * SECOND.0 as f64 - driver.received(vp) as f64;
+        assert!(lag.abs() <= 6.0 * slices(1), "{vp:?}: {lag} ns");
+    }
+}
+
+#[test]
+fn a_spin_moves_lag_between_siblings_and_to_nobody_else() {
+    // Two guests of two VPs on one LP: whoever runs leaves, spinning or not.
+    let run = |after| {
+        let mut scheduler = started(fair(1, 1), &[2, 2]);
+        let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+        scheduler.charge(EARLIER, LpId(0), EARLIER, after);
+        let lags = scheduler.machine().vps();
+        let lags = lags.map(|(vp, _)| scheduler.lag(EARLIER, vp).unwrap());
+        (vp, lags.collect::<Vec<i64>>())
+    };
+    let ((vp, plain), (_, spun)) = (run(After::Run), run(After::Spin));
+    assert_eq!(vp, VpId(0));
+    // A quarter of 300 us for each, and 300 us received: 225 ahead. Up to a slice ahead may be
+    // lent: 775 us.
+    assert_eq!(plain, [-225_000, 75_000, 75_000, 75_000]);
+    assert_eq!(spun, [-1_000_000, 850_000, 75_000, 75_000]);
+}
+
+#[test]
+fn whom_a_cap_holds_runs_at_once_when_the_cap_is_lifted() {
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let guest = GuestId(0);
+    scheduler
+        .set_controls(Nanos::ZERO, guest, capped(1.0))
+        .unwrap();
+    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    // All of the bucket and more is gone: 1 % of the time fills a slice in 100 ms.
+    let now = Nanos(3 * SLICE.0);
+    scheduler.charge(now, LpId(0), now, After::Run);
+    assert!(matches!(state(&scheduler, vp), VpState::Held { .. }));
+    assert_eq!(picked(&mut scheduler, now, 0), None);
+    scheduler.take_calls();
+    let soon = now + SLICE;
+    scheduler
+        .set_controls(soon, guest, Controls::default())
+        .unwrap();
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    assert_eq!(picked(&mut scheduler, soon, 0), Some(vp));
+    assert_eq!(scheduler.next_timer(LpId(0)), None);
+    let happened: Vec<What> = scheduler.take_happened().map(|event| event.what).collect();
+    assert_eq!(happened, [What::Held, What::Released]);
+}
+
+#[test]
+fn what_changes_nothing_is_no_event() {
+    let mut scheduler = started(fair(2, 1), &[2, 1]);
+    picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
+    let vps: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
+    scheduler.charge(EARLIER, LpId(0), EARLIER, After::Run);
+    picked(&mut scheduler, EARLIER, 0);
+    scheduler.take_calls();
+    let as_it_was = format!("{scheduler:?}");
+    let running = scheduler.machine().lp(LpId(0)).running;
+    for &vp in vps.iter().filter(|vp| Some(**vp) != running) {
+        // They wait: nobody sleeps.
+        scheduler.wake(EARLIER, vp);
+    }
+    scheduler.tick(EARLIER, LpId(0));
+    scheduler.lp_on(EARLIER, LpId(1)).unwrap();
+    assert_eq!(format!("{scheduler:?}"), as_it_was);
+}
+
+#[test]
+fn a_time_before_the_last_one_counts_as_equal_to_it() {
+    let decision = |earlier| {
+        let mut scheduler = started(fair(2, 1), &[1, 1]);
+        let first = scheduler.pick(LATER, LpId(0));
+        (first, scheduler.pick(earlier, LpId(1)))
+    };
+    assert_eq!(decision(EARLIER), decision(LATER));
+}
+
+#[test]
+fn a_wake_that_comes_before_the_sleep_is_not_lost() {
+    // The VP has decided to sleep; before it is charged somebody wakes it.
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let sleep = After::Sleep { until: None };
+    let slept = |scheduler: &mut Scheduler, now| {
+        scheduler.charge(now, LpId(0), SLICE, sleep);
+        matches!(
+            scheduler.machine().vp(VpId(0)).state,
+            VpState::Sleeping { .. }
+        )
+    };
+    scheduler.pick(Nanos::ZERO, LpId(0));
+    scheduler.wake(EARLIER, VpId(0));
+    assert!(!slept(&mut scheduler, SLICE));
+    // That was for this dispatch: after the next it sleeps.
+    scheduler.pick(SLICE, LpId(0));
+    assert!(slept(&mut scheduler, SLICE + SLICE));
+}
+
+#[test]
+fn controls_that_nobody_has_any_more_cost_nothing() {
+    // What a solve looks at: a class of VPs for each of two guests' controls,
+    // and one more while they change.
+    let classes = |scheduler: &Scheduler| format!("{scheduler:?}").matches("Class {").count();
+    let mut scheduler = started(fair(2, 1), &[1, 1]);
+    for change in 1..=1_000 {
+        let now = Nanos::from_micros(change);
+        let guest = GuestId(change as u32 % 2);
+        scheduler
+            .set_controls(now, guest, weight(change as u32))
+            .unwrap();
+        assert!(classes(&scheduler) <= 3, "{} classes", classes(&scheduler));
+    }
+    scheduler.stop_guest(Nanos::from_millis(2), GuestId(0));
+    for number in 0..100 {
+        let new = NewGuest {
+            name: format!("next {number}"),
+            vps: 1,
+            controls: weight(2_000 + number),
+            affinity: None,
+        };
+        let guest = scheduler.add_guest(Nanos::from_millis(3), &new).unwrap();
+        scheduler.stop_guest(Nanos::from_millis(3), guest);
+    }
+    assert!(classes(&scheduler) <= 5, "{} classes", classes(&scheduler));
+}
+
+/// All LPs but these lose nothing: what the VP with the first number is behind by when its
+/// dispatch on LP 0 of `wall`, less what LP 0 `lost` of it, has ended at `now`.
+fn left(scheduler: &mut Scheduler, now: Nanos, wall: Nanos, lost: Nanos) -> i64 {
+    scheduler.lost(now, LpId(0), lost);
+    scheduler.charge(now, LpId(0), wall.since(lost), After::Run);
+    scheduler.lag(now, VpId(0)).unwrap()
+}
+
+/// Three VPs on two LPs, the first of which is to be due a whole one when it is picked at `now`.
+/// Whether it moves when LP 0 has lost so many ns of the two slices that follow.
+fn moves(mut scheduler: Scheduler, now: Nanos, lost: u64) -> bool {
+    scheduler
+        .set_controls(now, GuestId(0), weight(200))
+        .unwrap();
+    assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
+    left(
+        &mut scheduler,
+        now + SLICE + SLICE,
+        SLICE + SLICE,
+        Nanos(lost),
+    );
+    scheduler.machine().vp(VpId(0)).home == LpId(1)
+}
+
+#[test]
+fn the_less_it_is_behind_the_more_a_vp_due_an_lp_bears_before_it_moves() {
+    // What LP 0 loses beyond the average of the two is half of what it loses at all, and
+    // the VP falls behind by as much. It bears half of what is left of a slice.
+    let even = || {
+        let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
+        scheduler
+    };
+    // Nothing before: x / 2 = (1 - x / 2) / 2 at x = 2/3.
+    for (lost, expected) in [(666_000, false), (667_000, true)] {
+        let scheduler = started(fair(2, 1), &[1, 1, 1]);
+        assert_eq!(moves(scheduler, Nanos::ZERO, lost), expected, "{lost}");
+    }
+    // A slice behind, as one of three that LP 0 gave nothing for 3 slices: an eighth is the least.
+    for (lost, expected) in [(249_998, false), (250_000, true)] {
+        let mut scheduler = even();
+        let mut now = Nanos::ZERO;
+        for _ in 0..3 {
+            now += SLICE;
+            left(&mut scheduler, now, SLICE, SLICE);
+            if now < SLICE + SLICE + SLICE {
+                assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
+            }
+        }
+        assert!(scheduler.lag(now, VpId(0)).unwrap().abs_diff(1_000_000) <= 1);
+        assert_eq!(moves(scheduler, now, lost), expected, "{lost}");
+    }
+    // Two thirds ahead after 2 slices as one of three: half a slice is the most.
+    for (lost, expected) in [(999_000, false), (1_000_000, true)] {
+        let (mut scheduler, long) = (even(), SLICE + SLICE);
+        scheduler.charge(long, LpId(1), long, After::Run);
+        assert_eq!(picked(&mut scheduler, long, 1), Some(VpId(2)));
+        assert!(left(&mut scheduler, long, long, Nanos::ZERO).abs_diff(-666_667) <= 1);
+        assert_eq!(moves(scheduler, long, lost), expected, "{lost}");
+    }
+}
+
+#[test]
+fn an_lp_that_was_left_does_not_take_back_who_left_before_its_new_home_has_decided() {
+    let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
+    scheduler
+        .set_controls(Nanos::ZERO, GuestId(0), weight(200))
+        .unwrap();
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
+    calls(&mut scheduler);
+    left(&mut scheduler, SLICE, SLICE, SLICE);
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(1));
+    assert_eq!(calls(&mut scheduler), [LpId(1)]);
+    // LP 1 is slow to hear of it.
+    for decision in 1..=3 {
+        let now = SLICE + Nanos(decision * EARLIER.0);
+        assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(2)));
+        scheduler.charge(now + EARLIER, LpId(0), EARLIER, After::Run);
+    }
+    let late = SLICE + SLICE + EARLIER;
+    scheduler.charge(late, LpId(1), late, After::Run);
+    assert_eq!(picked(&mut scheduler, late, 1), Some(VpId(0)));
+}
