@@ -112,29 +112,49 @@ fn a_spin_moves_lag_between_siblings_and_to_nobody_else() {
     assert_eq!(spun, [-1_000_000, 850_000, 75_000, 75_000]);
 }
 
-#[test]
-fn whom_a_cap_holds_runs_at_once_when_the_cap_is_lifted() {
+/// One VP with a cap of 1 % has run for three slices, and is held: its LP is idle.
+fn held(now: Nanos) -> Scheduler {
     let mut scheduler = started(fair(1, 1), &[1]);
-    let guest = GuestId(0);
     scheduler
-        .set_controls(Nanos::ZERO, guest, capped(1.0))
+        .set_controls(Nanos::ZERO, GuestId(0), capped(1.0))
         .unwrap();
-    let vp = picked(&mut scheduler, Nanos::ZERO, 0).unwrap();
-    // All of the bucket and more is gone: 1 % of the time fills a slice in 100 ms.
-    let now = Nanos(3 * SLICE.0);
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
     scheduler.charge(now, LpId(0), now, After::Run);
-    assert!(matches!(state(&scheduler, vp), VpState::Held { .. }));
+    assert!(matches!(state(&scheduler, VpId(0)), VpState::Held { .. }));
     assert_eq!(picked(&mut scheduler, now, 0), None);
     scheduler.take_calls();
+    scheduler
+}
+
+fn happened(scheduler: &mut Scheduler) -> Vec<What> {
+    scheduler.take_happened().map(|event| event.what).collect()
+}
+
+#[test]
+fn whom_a_cap_holds_runs_when_there_is_enough_for_a_slice() {
+    let now = Nanos(3 * SLICE.0);
+    let mut scheduler = held(now);
+    let release = scheduler.next_timer(LpId(0)).unwrap();
+    // The bucket began with two slices: 1 % of the time fills two more in 200 ms.
+    assert!(release.since(Nanos::from_millis(200)) <= Nanos::from_millis(3));
+    scheduler.tick(release, LpId(0));
+    assert_eq!(calls(&mut scheduler), [LpId(0)]);
+    assert_eq!(picked(&mut scheduler, release, 0), Some(VpId(0)));
+    assert_eq!(happened(&mut scheduler), [What::Held, What::Released]);
+}
+
+#[test]
+fn whom_a_cap_holds_runs_at_once_when_the_cap_is_lifted() {
+    let now = Nanos(3 * SLICE.0);
+    let mut scheduler = held(now);
     let soon = now + SLICE;
     scheduler
-        .set_controls(soon, guest, Controls::default())
+        .set_controls(soon, GuestId(0), Controls::default())
         .unwrap();
     assert_eq!(calls(&mut scheduler), [LpId(0)]);
-    assert_eq!(picked(&mut scheduler, soon, 0), Some(vp));
+    assert_eq!(picked(&mut scheduler, soon, 0), Some(VpId(0)));
     assert_eq!(scheduler.next_timer(LpId(0)), None);
-    let happened: Vec<What> = scheduler.take_happened().map(|event| event.what).collect();
-    assert_eq!(happened, [What::Held, What::Released]);
+    assert_eq!(happened(&mut scheduler), [What::Held, What::Released]);
 }
 
 #[test]
@@ -298,4 +318,82 @@ fn an_lp_that_was_left_does_not_take_back_who_left_before_its_new_home_has_decid
     let late = SLICE + SLICE + EARLIER;
     scheduler.charge(late, LpId(1), late, After::Run);
     assert_eq!(picked(&mut scheduler, late, 1), Some(VpId(0)));
+}
+
+/// Three VPs on two LPs. The third waits so long while the others run, of which LP 1 `lost` a
+/// part, and then sleeps; the others run on, VP 0 on LP 0. Its home is LP 0.
+fn asleep_after(waited: Nanos, lost: Nanos) -> Scheduler {
+    let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
+    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
+    scheduler.lost(waited, LpId(1), lost);
+    scheduler.charge(waited, LpId(0), waited, After::Run);
+    assert_eq!(picked(&mut scheduler, waited, 0), Some(VpId(2)));
+    let sleep = After::Sleep { until: None };
+    scheduler.charge(waited, LpId(0), Nanos::ZERO, sleep);
+    assert_eq!(picked(&mut scheduler, waited, 0), Some(VpId(0)));
+    scheduler.charge(waited, LpId(1), waited.since(lost), After::Run);
+    assert_eq!(picked(&mut scheduler, waited, 1), Some(VpId(1)));
+    calls(&mut scheduler);
+    scheduler
+}
+
+#[test]
+fn a_vp_that_wakes_preempts_who_has_more_than_a_slice_less() {
+    // Who waits gains two thirds, the others are ahead by a third.
+    for (waited, expected) in [(SLICE, &[][..]), (SLICE + Nanos(10), &[LpId(0)])] {
+        let mut scheduler = asleep_after(waited, Nanos::ZERO);
+        scheduler.wake(SLICE + SLICE, VpId(2));
+        assert_eq!(calls(&mut scheduler), expected, "{waited:?}");
+    }
+}
+
+#[test]
+fn of_several_it_preempts_who_has_least_where_it_may_run() {
+    let (waited, now) = (SLICE + EARLIER, SLICE + SLICE);
+    let wakes = |scheduler: &mut Scheduler| {
+        scheduler.wake(now, VpId(2));
+        calls(scheduler)
+    };
+    // Of equals at its home; VP 1 has more where LP 1 has lost time, though still a slice less.
+    let lost = Nanos::from_micros(100);
+    assert_eq!(wakes(&mut asleep_after(waited, Nanos::ZERO)), [LpId(0)]);
+    assert_eq!(wakes(&mut asleep_after(waited, lost)), [LpId(0)]);
+    // LP 0 is called already, for another reason.
+    let mut scheduler = asleep_after(waited, lost);
+    scheduler.stop(now, VpId(0));
+    assert_eq!(wakes(&mut scheduler), [LpId(0), LpId(1)]);
+    // It may run on LP 1 only.
+    let mut scheduler = asleep_after(waited, lost);
+    let lp1 = [LpId(1)].into_iter().collect();
+    scheduler.set_affinity(now, GuestId(2), Some(lp1)).unwrap();
+    assert_eq!(wakes(&mut scheduler), [LpId(1)]);
+    // What is outranked at its new home is preempted there, all else equal.
+    let mut scheduler = asleep_after(waited, Nanos::ZERO);
+    let lp1 = [LpId(1)].into_iter().collect();
+    scheduler.set_affinity(now, GuestId(2), Some(lp1)).unwrap();
+    scheduler.set_affinity(now, GuestId(2), None).unwrap();
+    assert_eq!(wakes(&mut scheduler), [LpId(1)]);
+}
+
+#[test]
+fn an_idle_lp_is_called_to_learn_of_an_earlier_timer_only() {
+    let [sooner, later] = [10, 20].map(Nanos::from_millis);
+    for (own, moved) in [(sooner, later), (later, sooner)] {
+        let mut scheduler = started(fair(2, 1), &[1, 1]);
+        for lp in [0, 1] {
+            assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
+        }
+        for (lp, until) in [(0, moved), (1, own)] {
+            let sleep = After::Sleep { until: Some(until) };
+            scheduler.charge(SLICE, LpId(lp), SLICE, sleep);
+            assert_eq!(picked(&mut scheduler, SLICE, lp), None);
+        }
+        calls(&mut scheduler);
+        // The sleeper of LP 0 is at home on LP 1 from now on, which sleeps until its own wakes.
+        scheduler.lp_off(SLICE, LpId(0), false).unwrap();
+        assert_eq!(scheduler.next_timer(LpId(1)), Some(sooner));
+        let called = calls(&mut scheduler).contains(&LpId(1));
+        assert_eq!(called, moved == sooner);
+    }
 }
