@@ -397,3 +397,72 @@ fn an_idle_lp_is_called_to_learn_of_an_earlier_timer_only() {
         assert_eq!(called, moved == sooner);
     }
 }
+
+#[test]
+fn who_waits_behind_one_that_has_left_an_lp_may_run_there() {
+    // All are due a whole LP. The first leaves LP 0 for LP 1, where the second is at home.
+    let mut scheduler = started(fair(3, 1), &[1, 1, 1]);
+    for lp in 0..3 {
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
+    }
+    let lost = Nanos::from_micros(900);
+    left(&mut scheduler, SLICE, SLICE, lost);
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(1));
+    scheduler.charge(SLICE, LpId(1), SLICE, After::Run);
+    assert_eq!(picked(&mut scheduler, SLICE, 0), Some(VpId(1)));
+    assert_eq!(picked(&mut scheduler, SLICE, 1), Some(VpId(0)));
+}
+
+#[test]
+fn who_is_neither_behind_nor_ahead_is_pulled_before_who_is_ahead() {
+    let mut scheduler = started(fair(2, 1), &[1, 1]);
+    for lp in 0..2 {
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
+    }
+    let new = NewGuest {
+        name: "new".to_owned(),
+        vps: 1,
+        controls: Controls::default(),
+        affinity: None,
+    };
+    scheduler.add_guest(SLICE, &new).unwrap();
+    // Of what LP 0 has lost the other is ahead by half.
+    scheduler.lost(SLICE, LpId(0), EARLIER);
+    scheduler.start(SLICE, &[VpId(2)]);
+    assert_eq!(scheduler.machine().vp(VpId(2)).home, LpId(0));
+    scheduler.charge(SLICE, LpId(1), SLICE, After::Run);
+    let lag = |vp| scheduler.lag(SLICE, VpId(vp)).unwrap();
+    assert!(lag(1) < 0 && lag(1) > -1_000_000, "{}", lag(1));
+    assert_eq!(lag(2), 0);
+    assert_eq!(picked(&mut scheduler, SLICE, 1), Some(VpId(2)));
+}
+
+/// One LP in each of two nodes; guests in turn at home here and there, and the first two run.
+fn two_nodes(guests: &[u32]) -> Scheduler {
+    let mut scheduler = started(fair(2, 2), guests);
+    for lp in 0..2 {
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
+    }
+    scheduler
+}
+
+#[test]
+fn another_node_takes_over_who_is_behind_by_more_than_the_margin() {
+    // Who waits gains two thirds of the time on who runs here, a third from the ideal and a
+    // third from running: a margin of 4 slices in 4 ms.
+    for (now, expected) in [(3_900, 1), (4_100, 2)] {
+        let now = Nanos::from_micros(now);
+        let mut scheduler = two_nodes(&[1, 1, 1]);
+        scheduler.charge(now, LpId(1), now, After::Run);
+        let found = picked(&mut scheduler, now, 1);
+        assert_eq!(found, Some(VpId(expected)), "after {now:?}");
+    }
+    // Where somebody at home is behind, too, the other must be so by itself: half of 8 ms.
+    for (now, expected) in [(7_900, 3), (8_100, 2)] {
+        let now = Nanos::from_micros(now);
+        let mut scheduler = two_nodes(&[1, 1, 1, 1]);
+        scheduler.charge(now, LpId(1), now, After::Run);
+        let found = picked(&mut scheduler, now, 1);
+        assert_eq!(found, Some(VpId(expected)), "after {now:?}");
+    }
+}

@@ -62,7 +62,7 @@ impl Fair {
         let late = self
             .most_behind(lp, node, self.slice, machine)
             .or_else(|| self.on_another_node(lp, margin, machine));
-        let (behind, ahead) = self.at_home(lp, machine);
+        let (behind, ahead) = self.at_home(lp);
         if let Some(found) = late.or(behind) {
             return Some(found.vp);
         }
@@ -77,13 +77,9 @@ impl Fair {
     }
 
     /// At home on `lp`: the best of those behind, and of those ahead.
-    fn at_home(&self, lp: LpId, machine: &Machine) -> (Option<Candidate>, Option<Candidate>) {
+    fn at_home(&self, lp: LpId) -> (Option<Candidate>, Option<Candidate>) {
         let (mut behind, mut ahead) = (None, None);
-        let at = self.queues.at(lp);
-        if at.waiting == 0 || machine.lp(lp).offline {
-            return (None, None);
-        }
-        for queue in at.queues() {
+        for queue in self.queues.at(lp) {
             let Some((balance, vp)) = queue.first() else {
                 continue;
             };
@@ -121,7 +117,8 @@ impl Fair {
         debug_assert!({
             let lag = |found: Option<Candidate>| found.map_or(threshold, |found| found.lag);
             let all = self.most_behind_of_all(lp, node, threshold, machine);
-            (lag(all) - lag(found)) >> RATE_BITS <= Fixed::from(Ceiling::ROUNDING)
+            let missed = (lag(all) - lag(found)) >> RATE_BITS;
+            (0..=Fixed::from(Ceiling::ROUNDING)).contains(&missed)
         });
         found
     }
@@ -197,32 +194,27 @@ impl Fair {
         best: &mut Option<Candidate>,
         machine: &Machine,
     ) -> Ceiling {
-        let may_run =
-            |vp: VpId| machine.may_run(vp, lp) && self.accounts[vp.index()].shuns != Some(lp);
         let mut ceiling = Ceiling::NOBODY;
-        for queue in self.queues.at(other).queues() {
+        for queue in self.queues.at(other) {
             let Some((balance, first)) = queue.first() else {
                 continue;
             };
             let fluid = self.classes.fluid(queue.class);
             ceiling.raise(self.classes.ceiling(queue.class, fluid - balance));
-            if fluid - balance <= threshold {
+            // All of a class may run here, or none.
+            if !machine.may_run(first, lp) {
                 continue;
             }
-            let found = if may_run(first) {
-                Some((balance, first))
-            } else {
-                queue
-                    .iter()
-                    .take_while(|(balance, _)| fluid - balance > threshold)
-                    .find(|&(_, vp)| may_run(vp))
+            let comes = |&(_, vp): &(Fixed, VpId)| self.accounts[vp.index()].shuns != Some(lp);
+            let Some((balance, vp)) = queue.iter().find(comes) else {
+                continue;
             };
-            if let Some((balance, vp)) = found {
-                let candidate = Candidate {
-                    vp,
-                    lag: fluid - balance,
-                    rate: self.classes.rate(queue.class),
-                };
+            let candidate = Candidate {
+                vp,
+                lag: fluid - balance,
+                rate: self.classes.rate(queue.class),
+            };
+            if candidate.lag > threshold {
                 improve(best, candidate, Candidate::by_lag);
             }
         }

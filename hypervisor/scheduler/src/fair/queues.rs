@@ -163,25 +163,11 @@ impl Late {
     }
 }
 
-/// What waits at one LP.
-#[derive(Clone, Debug)]
-pub(super) struct AtLp {
-    queues: Vec<Queue>,
-    /// How many wait here.
-    pub(super) waiting: u32,
-}
-
-impl AtLp {
-    /// The queues that have somebody waiting.
-    pub(super) fn queues(&self) -> impl Iterator<Item = &Queue> {
-        self.queues.iter()
-    }
-}
-
 /// All queues.
 #[derive(Debug)]
 pub(super) struct Queues {
-    lps: Vec<AtLp>,
+    /// By LP, its queues by class; some may be empty.
+    lps: Vec<Vec<Queue>>,
     /// By LP.
     ceilings: Vec<Ceiling>,
     /// By LP, since when somebody there may be late.
@@ -195,12 +181,8 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn new(topology: &Topology, slice: Nanos) -> Queues {
-        let empty = AtLp {
-            queues: Vec::new(),
-            waiting: 0,
-        };
         Queues {
-            lps: vec![empty; topology.lps() as usize],
+            lps: vec![Vec::new(); topology.lps() as usize],
             ceilings: vec![Ceiling::NOBODY; topology.lps() as usize],
             late: vec![Late::NEVER; topology.lps() as usize],
             slice: i64::try_from(slice.0).unwrap_or(i64::MAX),
@@ -211,7 +193,8 @@ impl Queues {
         }
     }
 
-    pub(super) fn at(&self, lp: LpId) -> &AtLp {
+    /// What waits at an LP, by class.
+    pub(super) fn at(&self, lp: LpId) -> &[Queue] {
         &self.lps[lp.index()]
     }
 
@@ -280,31 +263,29 @@ impl Queues {
         node.0 += 1;
         node.1 = node.1.or(late);
         let at = &mut self.lps[lp.index()];
-        at.waiting += 1;
         self.ceilings[lp.index()].raise(ceiling);
         self.late[lp.index()] = self.late[lp.index()].or(late);
-        let index = match at.queues.binary_search_by_key(&class, |queue| queue.class) {
+        let index = match at.binary_search_by_key(&class, |queue| queue.class) {
             Ok(index) => index,
             Err(index) => {
                 let waiting = BTreeSet::new();
-                at.queues.insert(index, Queue { class, waiting });
+                at.insert(index, Queue { class, waiting });
                 index
             }
         };
-        at.queues[index].waiting.insert((balance, vp));
+        at[index].waiting.insert((balance, vp));
     }
 
     pub(super) fn remove(&mut self, lp: LpId, class: u32, balance: Fixed, vp: VpId) {
         let at = &mut self.lps[lp.index()];
-        let Ok(index) = at.queues.binary_search_by_key(&class, |queue| queue.class) else {
+        let Ok(index) = at.binary_search_by_key(&class, |queue| queue.class) else {
             return;
         };
-        if at.queues[index].waiting.remove(&(balance, vp)) {
-            at.waiting -= 1;
+        if at[index].waiting.remove(&(balance, vp)) {
             self.nodes[self.node_of[lp.index()] as usize].0 -= 1;
         }
-        if at.queues.len() > KEPT && at.queues[index].waiting.is_empty() {
-            at.queues.remove(index);
+        if at.len() > KEPT && at[index].waiting.is_empty() {
+            at.remove(index);
         }
     }
 }
