@@ -76,6 +76,14 @@ impl Fair {
         found.map(|candidate| candidate.vp)
     }
 
+    fn candidate(&self, class: u32, balance: Fixed, vp: VpId) -> Candidate {
+        Candidate {
+            vp,
+            lag: self.classes.fluid(class) - balance,
+            rate: self.classes.rate(class),
+        }
+    }
+
     /// At home on `lp`: the best of those behind, and of those ahead.
     fn at_home(&self, lp: LpId) -> (Option<Candidate>, Option<Candidate>) {
         let (mut behind, mut ahead) = (None, None);
@@ -83,11 +91,7 @@ impl Fair {
             let Some((balance, vp)) = queue.first() else {
                 continue;
             };
-            let candidate = Candidate {
-                vp,
-                lag: self.classes.fluid(queue.class) - balance,
-                rate: self.classes.rate(queue.class),
-            };
+            let candidate = self.candidate(queue.class, balance, vp);
             let best = if candidate.lag >= 0 {
                 &mut behind
             } else {
@@ -199,8 +203,8 @@ impl Fair {
             let Some((balance, first)) = queue.first() else {
                 continue;
             };
-            let fluid = self.classes.fluid(queue.class);
-            ceiling.raise(self.classes.ceiling(queue.class, fluid - balance));
+            let head = self.candidate(queue.class, balance, first);
+            ceiling.raise(self.classes.ceiling(queue.class, head.lag));
             // All of a class may run here, or none.
             if !machine.may_run(first, lp) {
                 continue;
@@ -209,11 +213,7 @@ impl Fair {
             let Some((balance, vp)) = queue.iter().find(comes) else {
                 continue;
             };
-            let candidate = Candidate {
-                vp,
-                lag: fluid - balance,
-                rate: self.classes.rate(queue.class),
-            };
+            let candidate = self.candidate(queue.class, balance, vp);
             if candidate.lag > threshold {
                 improve(best, candidate, Candidate::by_lag);
             }

@@ -53,7 +53,7 @@ impl Ceiling {
         tau: i64::MIN,
     };
     /// What rounding may put a ceiling above the lag it was drawn from, in ns.
-    pub(super) const ROUNDING: i64 = 3;
+    pub(super) const ROUNDING: i64 = 4;
     /// Somebody had better look again after so many ns: two seconds.
     const FAR: u64 = 1 << 31;
 
@@ -287,5 +287,142 @@ impl Queues {
         if at.len() > KEPT && at[index].waiting.is_empty() {
             at.remove(index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rates::ONE;
+    use proptest::prelude::*;
+
+    /// Of a whole ns.
+    const NS: Fixed = 1 << RATE_BITS;
+
+    /// A VP's lag at some τ, and what it rises by.
+    #[derive(Clone, Copy, Debug)]
+    struct Line {
+        lag: Fixed,
+        rate: Rate,
+        tau: Fixed,
+    }
+
+    impl Line {
+        fn at(&self, tau: Fixed) -> Fixed {
+            self.lag + (((tau - self.tau) * Fixed::from(self.rate)) >> RATE_BITS)
+        }
+
+        fn ceiling(&self) -> Ceiling {
+            Ceiling::new(self.lag, self.rate, self.tau)
+        }
+    }
+
+    /// Lags of up to 100 ms either way.
+    fn line() -> impl Strategy<Value = Line> {
+        let lag = -100_000_000 * NS..100_000_000 * NS;
+        (lag, 0..=ONE, 0..1_000_000_000_000 * NS).prop_map(|(lag, rate, tau)| Line {
+            lag,
+            rate,
+            tau,
+        })
+    }
+
+    /// Up to a second.
+    fn span() -> impl Strategy<Value = Fixed> {
+        0..1_000_000_000 * NS
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_ceiling_is_never_too_low_and_hardly_too_high(line in line(), span in span()) {
+            let tau = line.tau + span;
+            let above = Fixed::from(line.ceiling().at(tau)) * NS - line.at(tau);
+            prop_assert!((0..=Fixed::from(Ceiling::ROUNDING) * NS).contains(&above), "{}", above);
+        }
+
+        #[test]
+        fn a_ceiling_turns_with_the_rate(line in line(), [first, then] in [span(), span()], rate in 0..=ONE) {
+            let turn = line.tau + first;
+            let turned = Line { lag: line.at(turn), rate, tau: turn };
+            let ceiling = line.ceiling().turned(turn, rate);
+            let above = Fixed::from(ceiling.at(turn + then)) * NS - turned.at(turn + then);
+            // It is rounded twice.
+            prop_assert!((0..=Fixed::from(2 * Ceiling::ROUNDING) * NS).contains(&above), "{}", above);
+        }
+
+        #[test]
+        fn a_ceiling_of_two_is_above_both(one in line(), mut other in line(), apart in span(), span in span()) {
+            other.tau = one.tau + apart;
+            let tau = other.tau + span;
+            let above = |mut ceiling: Ceiling, next: Ceiling| {
+                ceiling.raise(next);
+                Fixed::from(ceiling.at(tau)) * NS - one.at(tau).max(other.at(tau))
+            };
+            let (first, last) = (one.ceiling(), other.ceiling());
+            for above in [above(first, last), above(last, first)] {
+                prop_assert!(above >= 0);
+                // The higher at the later τ, at the higher rate.
+                if one.rate == other.rate {
+                    prop_assert!(above <= Fixed::from(2 * Ceiling::ROUNDING) * NS);
+                }
+            }
+        }
+
+        #[test]
+        fn until_it_crosses_no_lag_is_higher(line in line(), limit in 0..100_000_000i64) {
+            let crosses = line.ceiling().crosses(limit);
+            let limit = Fixed::from(limit) * NS;
+            if line.lag > limit {
+                prop_assert_eq!(crosses, i64::MIN);
+                return Ok(());
+            }
+            let crosses = Fixed::from(crosses) * NS;
+            prop_assert!(line.at(crosses) <= limit);
+            // And not much before, within what is looked ahead.
+            let later = crosses + Fixed::from(2 * Ceiling::ROUNDING) * NS;
+            if later - line.tau < Fixed::from(Ceiling::FAR) * NS {
+                prop_assert!(line.at(later) >= limit - 2 * NS);
+            }
+        }
+
+        #[test]
+        fn nobody_is_late_unless_allowed(line in line(), span in span(), slices in 1.0..10.0f64) {
+            let slice = 1_000_000;
+            let wanted = (slices * slice as f64) as i64;
+            let late = Late::of(&line.ceiling(), slice).or(Late::NEVER);
+            let tau = line.tau + span;
+            let allowed = late.allows(wanted, slice, floor(tau));
+            if line.at(tau) > Fixed::from(wanted) * NS {
+                prop_assert!(allowed);
+            }
+            // Lag rises by no more than τ.
+            let rising = Line { rate: ONE, ..line };
+            let late = Late::of(&rising.ceiling(), slice);
+            let short = Fixed::from(wanted) * NS - rising.at(tau);
+            if short > 10 * NS {
+                prop_assert!(!late.allows(wanted, slice, floor(tau)));
+            }
+        }
+    }
+
+    #[test]
+    fn after_two_seconds_a_ceiling_says_nothing() {
+        let ceiling = Ceiling::new(0, 1, 0);
+        assert!(ceiling.at(2 * 1_000_000_000 * NS) < 10);
+        assert_eq!(ceiling.at(3 * 1_000_000_000 * NS), i64::MAX);
+        for rate in [0, 1] {
+            let crosses = Ceiling::new(0, rate, 0).crosses(1_000);
+            assert_eq!(crosses, (1 << 31) - Ceiling::ROUNDING);
+        }
+    }
+
+    #[test]
+    fn where_nobody_waits_nobody_is_behind() {
+        let tau = 1_000_000_000 * NS;
+        assert_eq!(Ceiling::NOBODY.at(tau), i64::MIN);
+        assert_eq!(Ceiling::NOBODY.turned(tau, ONE).at(2 * tau), i64::MIN);
+        assert!(!Late::of(&Ceiling::NOBODY, 1_000_000).allows(1_000_000, 1_000_000, i64::MAX - 1));
     }
 }
