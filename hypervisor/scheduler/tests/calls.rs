@@ -234,90 +234,72 @@ fn controls_that_nobody_has_any_more_cost_nothing() {
     assert!(classes(&scheduler) <= 5, "{} classes", classes(&scheduler));
 }
 
-/// All LPs but these lose nothing: what the VP with the first number is behind by when its
-/// dispatch on LP 0 of `wall`, less what LP 0 `lost` of it, has ended at `now`.
-fn left(scheduler: &mut Scheduler, now: Nanos, wall: Nanos, lost: Nanos) -> i64 {
-    scheduler.lost(now, LpId(0), lost);
-    scheduler.charge(now, LpId(0), wall.since(lost), After::Run);
-    scheduler.lag(now, VpId(0)).unwrap()
-}
-
-/// Three VPs on two LPs, the first of which is to be due a whole one when it is picked at `now`.
-/// Whether it moves when LP 0 has lost so many ns of the two slices that follow.
-fn moves(mut scheduler: Scheduler, now: Nanos, lost: u64) -> bool {
-    scheduler
-        .set_controls(now, GuestId(0), weight(200))
-        .unwrap();
-    assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
-    left(
-        &mut scheduler,
-        now + SLICE + SLICE,
-        SLICE + SLICE,
-        Nanos(lost),
-    );
-    scheduler.machine().vp(VpId(0)).home == LpId(1)
-}
-
-#[test]
-fn the_less_it_is_behind_the_more_a_vp_due_an_lp_bears_before_it_moves() {
-    // What LP 0 loses beyond the average of the two is half of what it loses at all, and
-    // the VP falls behind by as much. It bears half of what is left of a slice.
-    let even = || {
-        let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
-        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
-        assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
-        scheduler
-    };
-    // Nothing before: x / 2 = (1 - x / 2) / 2 at x = 2/3.
-    for (lost, expected) in [(666_000, false), (667_000, true)] {
-        let scheduler = started(fair(2, 1), &[1, 1, 1]);
-        assert_eq!(moves(scheduler, Nanos::ZERO, lost), expected, "{lost}");
-    }
-    // A slice behind, as one of three that LP 0 gave nothing for 3 slices: an eighth is the least.
-    for (lost, expected) in [(249_998, false), (250_000, true)] {
-        let mut scheduler = even();
-        let mut now = Nanos::ZERO;
-        for _ in 0..3 {
-            now += SLICE;
-            left(&mut scheduler, now, SLICE, SLICE);
-            if now < SLICE + SLICE + SLICE {
-                assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(0)));
-            }
-        }
-        assert!(scheduler.lag(now, VpId(0)).unwrap().abs_diff(1_000_000) <= 1);
-        assert_eq!(moves(scheduler, now, lost), expected, "{lost}");
-    }
-    // Two thirds ahead after 2 slices as one of three: half a slice is the most.
-    for (lost, expected) in [(999_000, false), (1_000_000, true)] {
-        let (mut scheduler, long) = (even(), SLICE + SLICE);
-        scheduler.charge(long, LpId(1), long, After::Run);
-        assert_eq!(picked(&mut scheduler, long, 1), Some(VpId(2)));
-        assert!(left(&mut scheduler, long, long, Nanos::ZERO).abs_diff(-666_667) <= 1);
-        assert_eq!(moves(scheduler, long, lost), expected, "{lost}");
-    }
-}
-
-#[test]
-fn an_lp_that_was_left_does_not_take_back_who_left_before_its_new_home_has_decided() {
+/// Three VPs on two LPs, the first of which is due a whole one; it runs on LP 0 and the second on LP 1.
+fn one_due_an_lp() -> Scheduler {
     let mut scheduler = started(fair(2, 1), &[1, 1, 1]);
     scheduler
         .set_controls(Nanos::ZERO, GuestId(0), weight(200))
         .unwrap();
-    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 0), Some(VpId(0)));
-    assert_eq!(picked(&mut scheduler, Nanos::ZERO, 1), Some(VpId(1)));
-    calls(&mut scheduler);
-    left(&mut scheduler, SLICE, SLICE, SLICE);
-    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(1));
-    assert_eq!(calls(&mut scheduler), [LpId(1)]);
-    // LP 1 is slow to hear of it.
-    for decision in 1..=3 {
-        let now = SLICE + Nanos(decision * EARLIER.0);
-        assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(2)));
-        scheduler.charge(now + EARLIER, LpId(0), EARLIER, After::Run);
+    for lp in 0..2 {
+        assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
     }
-    let late = SLICE + SLICE + EARLIER;
-    scheduler.charge(late, LpId(1), late, After::Run);
-    assert_eq!(picked(&mut scheduler, late, 1), Some(VpId(0)));
+    calls(&mut scheduler);
+    scheduler
+}
+
+/// LP 0 loses so much, and all but a slice of it at the expense of one dispatch, which ends then.
+fn lose(scheduler: &mut Scheduler, lost: Nanos) -> Nanos {
+    let now = lost + SLICE;
+    scheduler.lost(now, LpId(0), lost);
+    scheduler.charge(now, LpId(0), SLICE, After::Run);
+    now
+}
+
+#[test]
+fn a_vp_due_an_lp_moves_when_it_has_lost_16_slices_more_than_others() {
+    // Half of what LP 0 loses is beyond the average of the two.
+    for (lost, home) in [(32_000_000, 0), (32_000_002, 1)] {
+        let mut scheduler = one_due_an_lp();
+        lose(&mut scheduler, Nanos(lost));
+        assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(home), "{lost}");
+    }
+    // One that is not due a whole LP does not: another LP fetches it if it falls behind.
+    let mut scheduler = one_due_an_lp();
+    scheduler
+        .set_controls(Nanos::ZERO, GuestId(0), weight(100))
+        .unwrap();
+    let now = lose(&mut scheduler, Nanos(40_000_000));
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(0));
+    // Nor does that count later.
+    scheduler
+        .set_controls(now, GuestId(0), weight(200))
+        .unwrap();
+    let long = Nanos(20 * SLICE.0);
+    assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(2)));
+    scheduler.charge(now + long, LpId(0), long, After::Run);
+    assert_eq!(picked(&mut scheduler, now + long, 0), Some(VpId(0)));
+    let end = now + long + SLICE;
+    scheduler.charge(end, LpId(0), SLICE, After::Run);
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(0));
+}
+
+#[test]
+fn an_lp_that_was_left_lets_its_vp_go_once() {
+    let lost = Nanos(40_000_000);
+    let left = || {
+        let mut scheduler = one_due_an_lp();
+        let now = lose(&mut scheduler, lost);
+        assert_eq!(calls(&mut scheduler), [LpId(1)]);
+        assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(2)));
+        (scheduler, now)
+    };
+    let (mut scheduler, now) = left();
+    scheduler.charge(now + EARLIER, LpId(1), now + EARLIER, After::Run);
+    assert_eq!(picked(&mut scheduler, now + EARLIER, 1), Some(VpId(0)));
+    // LP 1 is stalled: there is nothing to wait for.
+    let (mut scheduler, now) = left();
+    scheduler.charge(now + EARLIER, LpId(0), EARLIER, After::Run);
+    assert_eq!(picked(&mut scheduler, now + EARLIER, 0), Some(VpId(0)));
 }
 
 /// Three VPs on two LPs. The third waits so long while the others run, of which LP 1 `lost` a
@@ -405,12 +387,31 @@ fn who_waits_behind_one_that_has_left_an_lp_may_run_there() {
     for lp in 0..3 {
         assert_eq!(picked(&mut scheduler, Nanos::ZERO, lp), Some(VpId(lp)));
     }
-    let lost = Nanos::from_micros(900);
-    left(&mut scheduler, SLICE, SLICE, lost);
+    // Two thirds of it are beyond the average.
+    let now = lose(&mut scheduler, Nanos(27_000_000));
     assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(1));
-    scheduler.charge(SLICE, LpId(1), SLICE, After::Run);
-    assert_eq!(picked(&mut scheduler, SLICE, 0), Some(VpId(1)));
-    assert_eq!(picked(&mut scheduler, SLICE, 1), Some(VpId(0)));
+    scheduler.charge(now, LpId(1), now, After::Run);
+    assert_eq!(picked(&mut scheduler, now, 0), Some(VpId(1)));
+    assert_eq!(picked(&mut scheduler, now, 1), Some(VpId(0)));
+}
+
+#[test]
+fn what_one_with_all_it_can_use_is_owed_ends_with_the_terms() {
+    // LP 0 has lost 40 slices: half of that was at the expense of the VP that is due a whole LP.
+    let lags = |weight: Option<Controls>| {
+        let mut scheduler = one_due_an_lp();
+        let now = lose(&mut scheduler, Nanos(40_000_000));
+        if let Some(controls) = weight {
+            scheduler.set_controls(now, GuestId(0), controls).unwrap();
+        }
+        let lag = |vp| (scheduler.lag(now, VpId(vp)).unwrap() + 500).div_euclid(1_000);
+        [0, 1, 2].map(lag)
+    };
+    // 21 slices are left for each LP. The second has run on LP 1 all the time.
+    assert_eq!(lags(None), [20_000, 10_500 - 41_000, 10_500]);
+    assert_eq!(lags(Some(weight(200))), lags(None));
+    // Two slices are left of the 20, and each third of the other 18 is somebody's.
+    assert_eq!(lags(Some(weight(100))), [8_000, 16_500 - 41_000, 16_500]);
 }
 
 #[test]

@@ -17,6 +17,8 @@ struct Machine {
     lps: Vec<(Nanos, Option<Dispatch>)>,
     /// Percent of each dispatch's wall time that its LP loses.
     loss: Vec<u64>,
+    /// How many percent of dispatches are stalled, as by an outer host, and for how long.
+    stalls: (u64, Nanos),
     received: Vec<u64>,
     max_lag: u64,
     most_behind: i64,
@@ -29,6 +31,7 @@ struct Dispatch {
     vp: VpId,
     ran: Nanos,
     wall: Nanos,
+    stalled: bool,
 }
 
 impl Machine {
@@ -51,6 +54,7 @@ impl Machine {
             scheduler,
             lps: vec![(Nanos::ZERO, None); loss.len()],
             loss: loss.to_vec(),
+            stalls: (0, Nanos::ZERO),
             received: vec![0; all.len()],
             max_lag: 0,
             most_behind: 0,
@@ -91,9 +95,20 @@ impl Machine {
             Decision::Run { vp, until, .. } => {
                 self.see_lag(now, vp);
                 self.trace.push((now, lp.0, vp.0));
-                let wall = until.since(now) + Nanos(self.random(OVERSHOOT.0));
+                let mut wall = until.since(now) + Nanos(self.random(OVERSHOOT.0));
                 let ran = self.of_wall(lp, wall);
-                self.lps[lp.index()] = (now + wall, Some(Dispatch { vp, ran, wall }));
+                let (percent, stall) = self.stalls;
+                let stalled = percent > 0 && self.random(100) < percent;
+                if stalled {
+                    wall += stall;
+                }
+                let dispatch = Dispatch {
+                    vp,
+                    ran,
+                    wall,
+                    stalled,
+                };
+                self.lps[lp.index()] = (now + wall, Some(dispatch));
             }
             Decision::Idle => self.lps[lp.index()].0 = now + SLICE,
         }
@@ -108,9 +123,12 @@ impl Machine {
         Nanos(wall.0 - wall.0 * self.loss[lp.index()] / 100)
     }
 
-    /// An LP that is called decides anew at once.
+    /// An LP that is called decides anew at once, or when its stall is over.
     fn answer(&mut self, lp: LpId, now: Nanos) {
         let (end, running) = self.lps[lp.index()];
+        if running.is_some_and(|dispatch| dispatch.stalled) {
+            return;
+        }
         let cut = running.map(|dispatch| {
             let wall = now.since(Nanos(end.0 - dispatch.wall.0));
             let ran = self.of_wall(lp, wall);
@@ -216,8 +234,9 @@ fn a_vp_due_a_whole_lp_does_not_drift_on_an_lp_that_loses_time() {
     // Due all of an LP, at home on the one that a neighbour takes 15 % of.
     let mut machine = Machine::new(PolicyKind::Fair, &[15, 0], &[(1, 1000), (3, 100)]);
     machine.run_until(Nanos::from_millis(20_000));
-    // A slice kept, one in progress, and a slice's growth while it is.
-    assert!(machine.max_lag <= 3 * SLICE.0, "{} ns", machine.max_lag);
+    // It bears 16 slices beyond the average before it moves; one in progress, and a slice's growth
+    // while it is.
+    assert!(machine.max_lag <= 18 * SLICE.0, "{} ns", machine.max_lag);
     let shares = machine.shares();
     assert!((shares[1] - shares[2]).abs() < 0.05 && (shares[2] - shares[3]).abs() < 0.05);
 }
@@ -230,10 +249,44 @@ fn a_vp_due_a_whole_lp_does_not_stay_on_one_that_loses_time() {
         for others in [(3, 100), (1, 1000)] {
             let mut machine = Machine::new(PolicyKind::Fair, &neighbours, &[(1, 1000), others]);
             machine.run_until(Nanos::from_millis(20_000));
-            // The tolerance of the known answers. It bears half a slice before it moves, less
-            // where it is behind; what it is behind beyond a slice meanwhile is lost.
+            // The tolerance of the known answers. It bears 16 slices before it moves, and makes
+            // up for that where the others lose more then.
             let share = machine.shares()[0];
             assert!((share - 50.0).abs() < 0.5, "{neighbours:?}: {share} %");
+        }
+    }
+}
+
+#[test]
+fn stalls_that_hit_all_lps_alike_shift_no_shares() {
+    let (seconds, remembered) = (120.0, 0.128);
+    for (percent, length) in [(1, 20), (10, 20), (10, 3), (30, 8)] {
+        // The second is due an LP but for a trifle: 390 of 800 parts of two.
+        let guests: [(&[_], _); 2] = [
+            (&[(1, 1_000), (2, 100)], 50.0),
+            (&[(1, 390), (1, 300), (1, 110)], 48.75),
+        ];
+        for (guests, expected) in guests {
+            let mut machine = Machine::new(PolicyKind::Fair, &[0, 0], guests);
+            machine.stalls = (percent, Nanos::from_millis(length));
+            machine.run_until(Nanos::from_millis(seconds as u64 * 1_000));
+            // Of each stall half is at one LP's expense: a random walk with steps of that size
+            // between nothing and what is remembered. What it is cut by at its end is lost, which
+            // in the long run is half the mean square of a step over the width, per step. What it
+            // has reached in the end is not made up for either.
+            let (each, every) = (
+                percent as f64 / 100.0,
+                0.001 + percent as f64 * length as f64 / 1e5,
+            );
+            let step = length as f64 / 2e3;
+            let cut = 2.0 * each / every * step * step / 2.0 / remembered;
+            let used = 2.0 * 0.001 / every;
+            let bound = 100.0 * (cut + (remembered + 2.0 * step) / seconds) / used;
+            let error = machine.shares()[0] - expected;
+            assert!(
+                error.abs() < bound,
+                "{percent} % x {length} ms, {guests:?}: {error} of {bound} pp"
+            );
         }
     }
 }

@@ -4,7 +4,10 @@ use crate::topology::Topology;
 use crate::units::{LpId, Nanos};
 
 /// So many slices of an LP's time are remembered, older ones ever less.
-const REMEMBERED: u64 = 128;
+pub(super) const REMEMBERED: u64 = 128;
+
+/// So many slices beyond the average a VP that is due a whole LP bears before it moves.
+const BORNE: u64 = 16;
 
 /// What one LP lost, in ns.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,10 +106,11 @@ impl Losses {
         }
     }
 
-    /// By how many ns the mark's LP has lost more since than `lps` LPs did on average.
-    pub(super) fn beyond_average(&self, since: &Mark, lps: usize) -> u64 {
+    /// Whether the mark's LP has lost more since than `lps` LPs did on average by more than can be borne.
+    pub(super) fn is_too_much(&self, since: &Mark, lps: usize) -> bool {
         let own = self.of[since.lp.index()].total - since.own;
-        own.saturating_sub((self.total - since.all) / lps.max(1) as u64)
+        let average = (self.total - since.all) / lps.max(1) as u64;
+        own.saturating_sub(average) > self.slice.saturating_mul(BORNE)
     }
 
     /// Of `others` the one that loses least, if less than half as much as `lp`.
@@ -164,17 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn what_an_lp_lost_beyond_the_average_is_counted_from_the_mark() {
-        let mut losses = losses(&[(7_000, 0), (1_000, 0)]);
+    fn what_an_lp_lost_beyond_the_average_since_the_mark_may_be_too_much() {
+        let mut losses = losses(&[(70_000, 0), (1_000, 0)]);
         let mark = losses.mark(LpId(0));
-        assert_eq!(losses.beyond_average(&mark, 2), 0);
-        losses.lost(LpId(0), Nanos(600));
-        losses.lost(LpId(1), Nanos(200));
-        assert_eq!(losses.beyond_average(&mark, 2), 200);
-        // An LP off line has no part in it.
-        assert_eq!(losses.beyond_average(&mark, 1), 0);
-        losses.lost(LpId(1), Nanos(1_000));
-        assert_eq!(losses.beyond_average(&mark, 2), 0);
+        assert!(!losses.is_too_much(&mark, 2));
+        // 24,000 of its own, and 8,000 on average.
+        losses.lost(LpId(0), Nanos(24_000));
+        losses.lost(LpId(1), Nanos(8_000));
+        assert!(!losses.is_too_much(&mark, 4));
+        losses.lost(LpId(0), Nanos(2));
+        assert!(losses.is_too_much(&mark, 4));
+        // Those of fewer LPs have lost more on average.
+        assert!(!losses.is_too_much(&mark, 3));
+        losses.lost(LpId(1), Nanos(8));
+        assert!(!losses.is_too_much(&mark, 4));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use classes::Classes;
 use losses::{Losses, Mark};
 use queues::Queues;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 /// Nanoseconds with [`RATE_BITS`] bits after the binary point.
 type Fixed = i128;
@@ -52,6 +53,8 @@ pub(crate) struct Fair {
     losses: Losses,
     /// Whoever shuns an LP.
     shunning: Vec<VpId>,
+    /// Whoever had all that it could use, and was behind by more than a bucket nevertheless.
+    owed: BTreeSet<VpId>,
     /// By guest.
     members: Vec<Members>,
     /// Kept for its memory.
@@ -87,7 +90,8 @@ struct Account {
     ahead: bool,
     /// Where it runs, or ran last, and what had been lost when it came there.
     came: Mark,
-    /// It has left this LP for its home, and does not run there before its home has decided.
+    /// It has left this LP for its home, and is not there for the LP's next choice unless its
+    /// home has decided before.
     shuns: Option<LpId>,
 }
 
@@ -101,6 +105,7 @@ impl Fair {
             queues: Queues::new(&config.topology, config.slice),
             losses: Losses::new(&config.topology, config.slice),
             shunning: Vec::new(),
+            owed: BTreeSet::new(),
             members: Vec::new(),
             looks: Vec::new(),
         }
@@ -231,7 +236,7 @@ impl Policy for Fair {
     fn changed(&mut self, now: Nanos, machine: &Machine) {
         self.advance(now);
         // The LP for which somebody shuns another may be off line.
-        self.stop_shunning(|_| true);
+        self.stop_shunning(|_, _| true);
         let mut stale = self.classes.set_online(machine);
         self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
@@ -266,13 +271,25 @@ impl Policy for Fair {
         }
         if stale {
             self.resolve();
+            // What was at a VP's expense under the old terms is not made up for under the new ones.
+            for vp in std::mem::take(&mut self.owed) {
+                let queued = self.accounts[vp.index()].queued.is_some();
+                if queued {
+                    self.unready(now, vp, machine);
+                }
+                self.cut(vp, self.bucket());
+                if queued {
+                    self.enqueue(vp, machine);
+                }
+            }
         }
     }
 
     fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         self.advance(now);
         let vp = self.choose(lp, machine);
-        self.stop_shunning(|vp| machine.vp(vp).home == lp);
+        // Its home has decided, or the LP that it left has, once.
+        self.stop_shunning(|vp, shuns| machine.vp(vp).home == lp || shuns == Some(lp));
         let vp = vp?;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
@@ -288,55 +305,42 @@ impl Policy for Fair {
 
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
         self.advance(now);
-        let slice = self.slice;
+        let (slice, bucket) = (self.slice, self.bucket());
         self.losses.used(self.accounts[vp.index()].came.lp(), ran);
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
         let lag = self.classes.fluid(account.class) - account.balance;
-        // Enough is kept for another LP, or another node, to fetch it.
-        let kept = match machine.config.topology.nodes() {
-            1 if machine.vp(vp).bucket.is_some() => slice * Fixed::from(CAP_DEPTH),
-            1 => slice,
-            _ => (pick::NODE_MARGIN + 1) * slice,
-        };
         // What a cap saved up while others ran may be spent while they sleep. The
         // ideal knows no such savings: without this the account would sink for
         // ever, and the VP starve once somebody comes.
-        let floor = -slice * Fixed::from(CAP_DEPTH);
-        let spent = account.ahead && machine.vp(vp).bucket.is_some() && lag < floor;
+        let spent = account.ahead && machine.vp(vp).bucket.is_some() && lag < -bucket;
         match self.classes.limits(account.class) {
             // Where everybody has all that they can use nobody competes: what one
             // gets beyond its rate (a cap's saved tokens, a loss that others bore)
             // is taken from nobody, what it misses nobody has. Half a slice is
             // kept, to tell who is to give way when somebody comes.
             (_, true) => account.balance += lag - lag.clamp(-slice / 2, slice / 2),
-            // A VP that has all it can use cannot catch up: what its LP lost
-            // beyond its part of the loss goes to the others.
-            (true, false) if lag > kept => {
-                let excess = lag - kept;
-                account.balance += excess;
-                let class = account.class;
-                self.classes.shrink_class(class, -excess);
+            // A VP that has all it can use cannot catch up with what its LP lost
+            // beyond its part of the loss. It is not made to give way to others when
+            // theirs lose more instead, up to what is remembered of losses: stalls
+            // that hit all LPs alike would all be at its expense.
+            (true, false) if lag > bucket => {
+                self.owed.insert(vp);
+                self.cut(vp, slice * Fixed::from(losses::REMEMBERED));
             }
-            _ if spent => account.balance += (lag - floor).max(-slice),
+            _ if spent => account.balance += (lag + bucket).max(-slice),
             _ => {}
         }
     }
 
     /// A VP that is due all of an LP cannot make up for what the LP loses, and
-    /// never waits for another LP to fetch it. Where it has lost half a slice more
-    /// than others on average, or less where it is behind already, it changes
-    /// places with who runs where less is lost.
+    /// never waits for another LP to fetch it. Where it has lost too much more
+    /// than others it changes places with who runs where less is lost.
     fn moves(&mut self, vp: VpId, machine: &Machine) -> Option<LpId> {
         let lp = machine.vp(vp).home;
         let account = &mut self.accounts[vp.index()];
         let due_an_lp = self.classes.rate(account.class) == ONE;
-        let lag = self.classes.fluid(account.class) - account.balance;
-        let bearable = ((self.slice - lag) / 2).clamp(self.slice / 8, self.slice / 2);
-        let borne = self
-            .losses
-            .beyond_average(&account.came, self.classes.lps());
-        if due_an_lp && fixed(Nanos(borne)) < bearable {
+        if due_an_lp && !self.losses.is_too_much(&account.came, self.classes.lps()) {
             return None;
         }
         account.came = self.losses.mark(lp);
@@ -408,13 +412,29 @@ impl Policy for Fair {
 }
 
 impl Fair {
+    /// What a cap's bucket holds.
+    fn bucket(&self) -> Fixed {
+        self.slice * Fixed::from(CAP_DEPTH)
+    }
+
+    /// What a VP in the solve is owed beyond `most` goes to those that it competes with.
+    fn cut(&mut self, vp: VpId, most: Fixed) {
+        let account = self.accounts[vp.index()];
+        let excess = self.settled_lag(&account) - most;
+        if account.joined && excess > 0 {
+            self.accounts[vp.index()].balance += excess;
+            self.classes.shrink_class(account.class, -excess);
+        }
+    }
+
     /// Of those that shun an LP, those for whom `which` holds do so no more.
-    fn stop_shunning(&mut self, which: impl Fn(VpId) -> bool) {
+    fn stop_shunning(&mut self, which: impl Fn(VpId, Option<LpId>) -> bool) {
         let accounts = &mut self.accounts;
         self.shunning.retain(|&vp| {
-            let stops = which(vp);
+            let shuns = &mut accounts[vp.index()].shuns;
+            let stops = which(vp, *shuns);
             if stops {
-                accounts[vp.index()].shuns = None;
+                *shuns = None;
             }
             !stops
         });

@@ -14,6 +14,10 @@ use apportion_scheduler::{
     CAP_DEPTH_SLICES, Cap, Controls, GuestId, LpId, Nanos, ReserveModel, Scheduler, VpId, VpState,
     WeightScope,
 };
+use std::collections::BTreeSet;
+
+/// What is kept of the lag of one that has all it can use, in slices.
+const REMEMBERED: f64 = 128.0;
 
 #[derive(Clone, Debug, Default)]
 struct Account {
@@ -142,9 +146,8 @@ pub(crate) struct Fluid {
     now: Nanos,
     began: Nanos,
     slice: f64,
-    /// The lag, in slices, that one which has all it can use keeps for another LP or node to
-    /// fetch it by; with a cap it can catch up by its bucket.
-    most: (f64, f64),
+    /// Those which had all they could use, and were owed more than a bucket.
+    owed: BTreeSet<VpId>,
     lps: usize,
     model: ReserveModel,
     scope: WeightScope,
@@ -164,10 +167,7 @@ impl Fluid {
             now,
             began: now,
             slice: config.slice.0 as f64,
-            most: match config.topology.nodes() {
-                1 => (1.0, CAP_DEPTH_SLICES as f64),
-                _ => (5.0, 5.0),
-            },
+            owed: BTreeSet::new(),
             lps: config.topology.lps() as usize,
             model: config.reserve_model,
             scope: config.weight_scope,
@@ -258,6 +258,23 @@ impl Fluid {
         })
     }
 
+    /// What a cap's bucket holds.
+    fn bucket(&self) -> f64 {
+        self.slice * CAP_DEPTH_SLICES as f64
+    }
+
+    /// What one is owed beyond `most` goes to all, itself included. Whether that was anything.
+    fn cut(&mut self, vp: VpId, most: f64) -> bool {
+        let account = &mut self.accounts[vp.index()];
+        let excess = account.lag - most;
+        let cut = account.joined && excess > 0.0;
+        if cut {
+            account.lag = most;
+            self.shrink(-excess);
+        }
+        cut
+    }
+
     /// Takes time off the ideal of all in the solve, in proportion to their rates.
     fn shrink(&mut self, amount: f64) {
         if self.total <= 0.0 {
@@ -300,8 +317,12 @@ impl Fluid {
     pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
         self.catch_up(now, scheduler);
         let machine = scheduler.machine();
+        let before = (self.lps, std::mem::take(&mut self.guests));
         self.lps = machine.online().count();
         self.guests = machine.guests().map(|(_, guest)| guest.controls).collect();
+        let joined = self.accounts.iter().filter(|account| account.joined);
+        let other = |account: &Account| self.guests[account.guest] != before.1[account.guest];
+        let new_terms = self.lps != before.0 || joined.into_iter().any(other);
         for (vp, entry) in machine.vps().skip(self.accounts.len()) {
             debug_assert_eq!(vp.index(), self.accounts.len());
             self.accounts.push(Account {
@@ -310,6 +331,11 @@ impl Fluid {
             });
         }
         self.solve();
+        if new_terms {
+            for vp in std::mem::take(&mut self.owed) {
+                self.cut(vp, self.bucket());
+            }
+        }
     }
 
     pub(crate) fn join(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
@@ -351,12 +377,11 @@ impl Fluid {
     pub(crate) fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, scheduler: &Scheduler) {
         let tied = self.catch_up(now, scheduler);
         let tolerance = self.tolerance();
-        let floor = -self.slice * CAP_DEPTH_SLICES as f64;
+        let bucket = self.bucket();
         let account = &mut self.accounts[vp.index()];
         account.lag -= ran.0 as f64;
         let (lag, guest) = (account.lag, account.guest);
         let capped = self.guests[guest].cap < Cap::default();
-        let most = self.slice * if capped { self.most.1 } else { self.most.0 };
         if self.shares.saturated {
             // Nobody competes: half a slice is kept, the rest is taken from nobody.
             account.lag = lag.clamp(-self.slice / 2.0, self.slice / 2.0);
@@ -366,17 +391,16 @@ impl Fluid {
             return;
         }
         match self.shares.at_upper[guest] {
-            Some(true) if lag > most => {
-                account.lag = most;
-                self.shrink(most - lag);
-                // What it gave away may have been what a sleeper had left to pay.
-                self.undecided |= tied;
+            Some(true) if lag > bucket => {
+                self.owed.insert(vp);
+                // What it gives away may be what a sleeper had left to pay.
+                self.undecided |= self.cut(vp, self.slice * REMEMBERED) && tied;
             }
             // What it has is all it can use but for rounding, or not quite.
-            None if lag > most - tolerance => self.undecided = true,
+            None if lag > bucket - tolerance => self.undecided = true,
             // A cap's savings, spent while nobody else wanted the LP.
-            _ if lag < floor && capped => match account.ahead {
-                Some(true) => account.lag = floor.min(lag + self.slice),
+            _ if lag < -bucket && capped => match account.ahead {
+                Some(true) => account.lag = (-bucket).min(lag + self.slice),
                 Some(false) => {}
                 None => self.undecided = true,
             },
