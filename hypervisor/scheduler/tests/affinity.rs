@@ -141,3 +141,30 @@ fn shares_follow_an_affinity_that_changes_while_guests_run() {
         }
     }
 }
+
+#[test]
+fn who_is_free_leaves_lps_to_those_that_have_no_others() {
+    // 4 pinned VPs share LPs 0 and 1; the others have four LPs more, and more of an LP each.
+    for nodes in [1, 2, 3] {
+        let mut guests = burning(&[100; 7]);
+        guests.extend((0..4).map(|_| {
+            let mut guest = Guest::new(weight(300), [burn()]);
+            guest.affinity = Some([0, 1].map(LpId).into_iter().collect());
+            guest
+        }));
+        let mut driver = Driver::new(fair(6, nodes), LATE, guests);
+        driver.run_until(Nanos(5 * SECOND.0));
+        let pinned = |vp: VpId| vp.0 >= 7;
+        let homes: Vec<LpId> = vps(&driver)
+            .map(|vp| driver.scheduler.machine().vp(vp).home)
+            .collect();
+        for ran in driver.trace.iter().filter(|ran| ran.began > SECOND) {
+            assert_eq!(pinned(ran.vp), ran.lp.0 < 2, "{nodes} nodes: {ran:?}");
+            // Nor does anybody pinned move any more.
+            assert!(
+                !pinned(ran.vp) || ran.lp == homes[ran.vp.index()],
+                "{ran:?}"
+            );
+        }
+    }
+}

@@ -199,7 +199,13 @@ impl Classes {
         self.all[class as usize].rate
     }
 
-    fn component_of(&self, lp: LpId) -> u32 {
+    /// The component that a class belongs to.
+    pub(super) fn component(&self, class: u32) -> u32 {
+        self.all[class as usize].component
+    }
+
+    /// The component that competes for an LP.
+    pub(super) fn component_of(&self, lp: LpId) -> u32 {
         self.component_of.get(lp.index()).copied().unwrap_or(0)
     }
 

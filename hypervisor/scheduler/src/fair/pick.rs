@@ -10,7 +10,10 @@ use std::cmp::{Ordering, Reverse};
 /// How far behind a VP must be, in slices, before another NUMA node takes it
 /// over. On its own node it need only be behind at all. The price of staying:
 /// this much lag between nodes.
-pub(super) const NODE_MARGIN: Fixed = 4;
+const NODE_MARGIN: Fixed = 4;
+
+/// The component whose VPs are looked at; all of them where there is one only.
+type Among = Option<u32>;
 
 /// A Ready VP that may run here.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,16 @@ fn improve(
 }
 
 impl Fair {
+    /// Whoever competes for the LP; where guests are bound to some LPs and none of those waits, whoever may run here.
+    pub(super) fn choose(&mut self, lp: LpId, machine: &Machine) -> Option<VpId> {
+        let among = machine.restricted.then(|| self.classes.component_of(lp));
+        let mut found = self.choose_among(among, lp, machine);
+        if found.is_none() && machine.restricted {
+            found = self.choose_among(None, lp, machine);
+        }
+        found.map(|candidate| candidate.vp)
+    }
+
     /// In this order, "behind" meaning a lag of zero or more:
     ///
     /// 0. waiting at another LP of the node and more than a slice behind, or on another node
@@ -56,24 +69,26 @@ impl Fair {
     ///    fall behind there. Where nobody is at home here: anybody;
     /// 3. on another node and less ahead than who is at home here, by the margin, or anybody;
     /// 4. at home here and ahead (the earliest deadline): work conservation.
-    pub(super) fn choose(&mut self, lp: LpId, machine: &Machine) -> Option<VpId> {
+    fn choose_among(&mut self, among: Among, lp: LpId, machine: &Machine) -> Option<Candidate> {
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
         let late = self
-            .most_behind(lp, node, self.slice, machine)
-            .or_else(|| self.on_another_node(lp, margin, machine));
-        let (behind, ahead) = self.at_home(lp);
+            .most_behind(among, lp, node, self.slice, machine)
+            .or_else(|| self.on_another_node(among, lp, margin, machine));
+        let (behind, ahead) = self.at_home(among, lp);
         if let Some(found) = late.or(behind) {
-            return Some(found.vp);
+            return Some(found);
         }
         // What is at home here may be beaten by so much; where nothing is, by anything.
         let beaten = |by: Fixed| ahead.map_or(Fixed::MIN, |ahead| ahead.lag + by);
         let (pulled, fetched) = (beaten(self.slice).min(-1), beaten(margin));
-        let found = self
-            .most_behind(lp, node, pulled, machine)
-            .or_else(|| self.on_another_node(lp, fetched, machine))
-            .or(ahead);
-        found.map(|candidate| candidate.vp)
+        self.most_behind(among, lp, node, pulled, machine)
+            .or_else(|| self.on_another_node(among, lp, fetched, machine))
+            .or(ahead)
+    }
+
+    fn is_among(&self, among: Among, class: u32) -> bool {
+        among.is_none_or(|component| self.classes.component(class) == component)
     }
 
     fn candidate(&self, class: u32, balance: Fixed, vp: VpId) -> Candidate {
@@ -85,12 +100,15 @@ impl Fair {
     }
 
     /// At home on `lp`: the best of those behind, and of those ahead.
-    fn at_home(&self, lp: LpId) -> (Option<Candidate>, Option<Candidate>) {
+    fn at_home(&self, among: Among, lp: LpId) -> (Option<Candidate>, Option<Candidate>) {
         let (mut behind, mut ahead) = (None, None);
         for queue in self.queues.at(lp) {
             let Some((balance, vp)) = queue.first() else {
                 continue;
             };
+            if !self.is_among(among, queue.class) {
+                continue;
+            }
             let candidate = self.candidate(queue.class, balance, vp);
             let best = if candidate.lag >= 0 {
                 &mut behind
@@ -105,6 +123,7 @@ impl Fair {
     /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.
     fn most_behind(
         &mut self,
+        among: Among,
         lp: LpId,
         node: u32,
         threshold: Fixed,
@@ -115,12 +134,12 @@ impl Fair {
         }
         // What waits somewhere says little of what may run here.
         if machine.restricted {
-            return self.most_behind_of_all(lp, node, threshold, machine);
+            return self.most_behind_of_all(among, lp, node, threshold, machine);
         }
         let found = self.most_behind_by_ceilings(lp, node, threshold, machine);
         debug_assert!({
             let lag = |found: Option<Candidate>| found.map_or(threshold, |found| found.lag);
-            let all = self.most_behind_of_all(lp, node, threshold, machine);
+            let all = self.most_behind_of_all(among, lp, node, threshold, machine);
             let missed = (lag(all) - lag(found)) >> RATE_BITS;
             (0..=Fixed::from(Ceiling::ROUNDING)).contains(&missed)
         });
@@ -130,6 +149,7 @@ impl Fair {
     /// By looking everywhere.
     fn most_behind_of_all(
         &self,
+        among: Among,
         lp: LpId,
         node: u32,
         threshold: Fixed,
@@ -138,7 +158,7 @@ impl Fair {
         let mut best = None;
         let others = machine.config.topology.lps_of(node);
         for other in others.filter(|&other| other != lp) {
-            self.scan(lp, other, threshold, &mut best, machine);
+            self.scan(among, lp, other, threshold, &mut best, machine);
         }
         best
     }
@@ -181,7 +201,7 @@ impl Fair {
             if Fixed::from(ceiling) <= highest {
                 break;
             }
-            let ceiling = self.scan(lp, other, threshold, &mut best, machine);
+            let ceiling = self.scan(None, lp, other, threshold, &mut best, machine);
             self.queues.set_ceiling(other, ceiling);
         }
         self.looks = looks;
@@ -192,6 +212,7 @@ impl Fair {
     /// Looks through what waits at `other`; its ceiling.
     fn scan(
         &self,
+        among: Among,
         lp: LpId,
         other: LpId,
         threshold: Fixed,
@@ -206,7 +227,7 @@ impl Fair {
             let head = self.candidate(queue.class, balance, first);
             ceiling.raise(self.classes.ceiling(queue.class, head.lag));
             // All of a class may run here, or none.
-            if !machine.may_run(first, lp) {
+            if !self.is_among(among, queue.class) || !machine.may_run(first, lp) {
                 continue;
             }
             let comes = |&(_, vp): &(Fixed, VpId)| self.accounts[vp.index()].shuns != Some(lp);
@@ -224,6 +245,7 @@ impl Fair {
     /// The most behind of those on other nodes, if by more than `threshold`.
     fn on_another_node(
         &mut self,
+        among: Among,
         lp: LpId,
         threshold: Fixed,
         machine: &Machine,
@@ -232,7 +254,7 @@ impl Fair {
         let mut best: Option<Candidate> = None;
         for node in (0..machine.config.topology.nodes()).filter(|&node| node != own) {
             let floor = best.map_or(threshold, |best| best.lag);
-            let found = self.most_behind(lp, node, floor, machine);
+            let found = self.most_behind(among, lp, node, floor, machine);
             if let Some(found) = found {
                 improve(&mut best, found, Candidate::by_lag);
             }
