@@ -273,14 +273,7 @@ impl Policy for Fair {
             self.resolve();
             // What was at a VP's expense under the old terms is not made up for under the new ones.
             for vp in std::mem::take(&mut self.owed) {
-                let queued = self.accounts[vp.index()].queued.is_some();
-                if queued {
-                    self.unready(now, vp, machine);
-                }
-                self.cut(vp, self.bucket());
-                if queued {
-                    self.enqueue(vp, machine);
-                }
+                self.off_queue(vp, machine, |fair| fair.cut(vp, fair.bucket()));
             }
         }
     }
@@ -386,10 +379,10 @@ impl Policy for Fair {
         if let Some((_, sibling)) = preempted
             && lent > 0
         {
-            self.unready(now, sibling, machine);
             self.accounts[vp.index()].balance += lent;
-            self.accounts[sibling.index()].balance -= lent;
-            self.enqueue(sibling, machine);
+            self.off_queue(sibling, machine, |fair| {
+                fair.accounts[sibling.index()].balance -= lent;
+            });
         }
     }
 
@@ -450,32 +443,36 @@ impl Fair {
             .insert(home, account.class, account.balance, vp, ceiling);
     }
 
+    /// Changes the account of a VP, by which it stands in a queue if it waits.
+    fn off_queue(&mut self, vp: VpId, machine: &Machine, change: impl FnOnce(&mut Fair)) {
+        let queued = self.accounts[vp.index()].queued.is_some();
+        self.unready(self.now, vp, machine);
+        change(self);
+        if queued {
+            self.enqueue(vp, machine);
+        }
+    }
+
     /// Whether rates depend on it: it is in the solve, under another class.
     fn change_class(&mut self, vp: VpId, class: u32, machine: &Machine) -> bool {
         let account = self.accounts[vp.index()];
         if account.class == class {
             return false;
         }
-        let (queued, lingering) = (account.queued, account.lingering);
-        if queued.is_some() {
-            self.unready(self.now, vp, machine);
-        }
         self.stop_lingering(vp);
-        if account.joined {
-            let lag = self.settled_lag(&account);
-            self.classes.count(account.class, -1);
-            self.classes.count(class, 1);
-            self.accounts[vp.index()].balance = self.classes.fluid(class) - lag;
-        }
-        let moved = &mut self.accounts[vp.index()];
-        moved.class = class;
-        if lingering.is_some() {
-            moved.lingering = lingering;
-            let balance = moved.balance;
+        self.off_queue(vp, machine, |fair| {
+            if account.joined {
+                let lag = fair.settled_lag(&account);
+                fair.classes.count(account.class, -1);
+                fair.classes.count(class, 1);
+                fair.accounts[vp.index()].balance = fair.classes.fluid(class) - lag;
+            }
+            fair.accounts[vp.index()].class = class;
+        });
+        if account.lingering.is_some() {
+            let balance = self.accounts[vp.index()].balance;
+            self.accounts[vp.index()].lingering = account.lingering;
             self.classes.linger(class, balance, vp);
-        }
-        if queued.is_some() {
-            self.enqueue(vp, machine);
         }
         account.joined
     }
