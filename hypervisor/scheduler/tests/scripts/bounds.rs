@@ -17,13 +17,14 @@ pub(crate) fn limits(lps: u32, habits: Habits) -> (i64, i64) {
         (1, false) if !habits.limited => (slice + 4 * overshoot, -slice - 2 * overshoot),
         // Who has a cap spends what it saved: up to a bucket.
         (1, false) => (2 * each, -3 * each),
-        // A VP due nearly all of an LP that has lost a turn catches up slowly,
-        // and loses another meanwhile. Where there are hardly more VPs than
-        // LPs some run ahead for want of others.
-        (_, false) => (4 * each, -4 * each),
+        // A VP due all of an LP, or nearly all, that has lost a turn catches up
+        // slowly or not at all, and loses another meanwhile to one that is a
+        // slice behind elsewhere. It keeps what it is owed. Where there are
+        // hardly more VPs than LPs some run ahead for want of others.
+        (_, false) => (8 * each, -4 * each),
         // Who slept behind comes back behind; while others sleep the rest runs ahead.
         (1, true) => (3 * each, -5 * each),
-        (_, true) => (4 * each, -10 * each),
+        (_, true) => (10 * each, -10 * each),
     }
 }
 
