@@ -162,6 +162,7 @@ pub fn time(ns: f64) -> String {
         return "–".to_owned();
     }
     let (value, unit) = match ns.abs() {
+        0.0 => (ns, "s"),
         n if n < 1e3 => (ns, "ns"),
         n if n < 1e6 => (ns / 1e3, "µs"),
         n if n < 1e9 => (ns / 1e6, "ms"),
@@ -223,6 +224,7 @@ mod tests {
 
     #[test]
     fn times_have_units() {
+        assert_eq!(time(0.0), "0 s");
         assert_eq!(time(850.0), "850 ns");
         assert_eq!(time(12_345.0), "12.3 µs");
         assert_eq!(time(10_000_000.0), "10 ms");

@@ -9,7 +9,7 @@ mod schedule;
 mod shares;
 
 pub use schedule::{LAG_PERIOD_NS, LagLine, LpLine, PaceLine};
-pub use shares::{MeanLine, ShareLine, WindowLine};
+pub use shares::{LimitWindowsLine, MeanLine, ShareLine, WindowLine};
 
 use crate::frames::Frames;
 use apportion_recording::{ExperimentEntry, RunEntry};
@@ -24,10 +24,14 @@ pub struct Metrics {
     pub vps: Vec<ShareLine>,
     /// Caps and reserves over the whole run; percentages of one check are of wall time.
     pub limits: Vec<ShareLine>,
+    /// All checks over phases, one line per repetition, phase and guest or VP.
+    pub phases: Vec<ShareLine>,
     /// Over all repetitions, one line per guest.
     pub means: Vec<MeanLine>,
     /// Errors over windows: per window length all guests, then each guest, then each VP.
     pub windows: Vec<WindowLine>,
+    /// Caps and reserves over windows: per window length each guest, then each VP.
+    pub limit_windows: Vec<LimitWindowsLine>,
     /// One line per repetition.
     pub pace: Vec<PaceLine>,
     /// One line per repetition and LP.
@@ -59,17 +63,21 @@ impl Metrics {
             guests,
             vps,
             limits,
+            phases: shares::phases(frames, experiment, &measured)?,
             means: shares::means(frames, experiment)?,
             windows: shares::windows(frames, experiment)?,
+            limit_windows: shares::limit_windows(frames, experiment)?,
             pace: schedule::pace(frames, experiment, &measured)?,
             lps: schedule::lps(frames, experiment, &measured)?,
             lag: schedule::lag(frames, experiment, &measured)?,
         })
     }
 
-    /// Every check over the whole run: of guests, of VPs, of caps and reserves.
+    /// Every check that counts, of guests, of VPs, of caps and reserves: those
+    /// over phases where there are some, else those over the whole run.
     pub fn checks(&self) -> impl Iterator<Item = &ShareLine> {
-        self.guests.iter().chain(&self.vps).chain(&self.limits)
+        let whole = self.guests.iter().chain(&self.vps).chain(&self.limits);
+        whole.filter(|_| self.phases.is_empty()).chain(&self.phases)
     }
 }
 

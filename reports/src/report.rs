@@ -1,6 +1,8 @@
 //! The report's text, from the verdict on top to the glossary at the end.
 
+mod changes;
 mod experiment;
+mod failures;
 mod head;
 mod schedule;
 mod windows;

@@ -62,9 +62,14 @@ pub struct ConvergenceEntry {
     pub change_ns: u64,
     /// The guest's name.
     pub guest: String,
-    /// From how long after the change on it stayed within its bound, in steps
-    /// of 10 ms; empty if not within 1 s, or before the next change or the end.
+    /// From how long after the change on what it received stayed within
+    /// `bound_ns` of its due, in steps of 10 ms; empty if it did not.
     pub converged_ms: Option<u64>,
+    /// n · 2b of CPU time, with the VPs that it had.
+    pub bound_ns: u64,
+    /// For how long after the change that was looked at: 1 s, or less where
+    /// the next change or the end came sooner.
+    pub looked_at_ms: u64,
 }
 
 /// From awakening to having received the burst or a whole slice, over a guest's VPs.
@@ -80,6 +85,16 @@ pub struct WakeEntry {
     pub undisturbed: WakeStatistics,
     /// On the undisturbed ones; empty where no bound holds.
     pub verdict: Option<Verdict>,
+}
+
+impl WakeEntry {
+    /// The wakes to tell of: the undisturbed ones, or all where none was.
+    pub fn told(&self) -> &WakeStatistics {
+        match self.undisturbed.wakes {
+            0 => &self.all,
+            _ => &self.undisturbed,
+        }
+    }
 }
 
 /// The distribution of wake latencies.

@@ -3,27 +3,35 @@
 use super::Judge;
 use crate::ledger::STEP;
 use apportion_recording::ConvergenceEntry;
-use apportion_scheduler::VpId;
+use apportion_scheduler::{Nanos, VpId};
 
 /// One entry per change and guest: the time from which on what the guest has
 /// received since the change stays within n·2b of what it should have.
 pub(crate) fn convergence(judge: &Judge<'_>) -> Vec<ConvergenceEntry> {
     let mut entries = Vec::new();
     for (due, sums) in judge.closed.after_changes() {
+        let end = sums.last().map_or(due, |sum| sum.end);
         for guest in judge.planned.roster.guests() {
-            let all = judge.planned.roster.vps_of(guest);
+            let vps_until = |until: Nanos| -> Vec<VpId> {
+                let all = judge.planned.roster.vps_of(guest).iter().copied();
+                all.filter(|vp| judge.closed.has_begun(*vp, until))
+                    .collect()
+            };
+            let bound = |vps: &[VpId]| judge.bounds().share_ns(vps.len());
             let errors = sums.iter().map(|sum| {
-                let begun = |vp: &&VpId| judge.closed.has_begun(**vp, sum.end);
-                let vps: Vec<VpId> = all.iter().filter(begun).copied().collect();
+                let vps = vps_until(sum.end);
                 let error = sum.sum(&vps, |vp| vp.received) - sum.expected(&vps);
-                error.abs() <= judge.bounds().share_ns(vps.len())
+                error.abs() <= bound(&vps)
             });
             let within: Vec<bool> = errors.collect();
             let first = settled(&within);
+            let ms = |steps: usize| steps as u64 * STEP.0 / 1_000_000;
             entries.push(ConvergenceEntry {
                 change_ns: due.0,
                 guest: judge.planned.spec.guests[guest.index()].name.clone(),
-                converged_ms: first.map(|step| (step as u64 + 1) * STEP.0 / 1_000_000),
+                converged_ms: first.map(|step| ms(step + 1)),
+                bound_ns: bound(&vps_until(end)).round() as u64,
+                looked_at_ms: ms(within.len()),
             });
         }
     }

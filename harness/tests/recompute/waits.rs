@@ -137,6 +137,13 @@ fn check_convergence(book: &Book<'_>, entry: &Value) {
             let first = outside.map_or(1, |(step, ..)| step + 1);
             let expected = (first <= steps).then_some(first as u64 * 10);
             assert_eq!(recorded["converged_ms"].as_u64(), expected, "{recorded}");
+            assert_eq!(recorded["looked_at_ms"].as_u64(), Some(steps as u64 * 10));
+            let until = sums.last().map_or(at, |(_, until, _)| *until);
+            let vps = run.subject(&row, until).len();
+            let (bound, told) = (book.bound_ns(vps), recorded["bound_ns"].as_f64().unwrap());
+            // The recorder's j is in whole ns, and up to 4 n of them are in the bound.
+            let rounding = 2.0 * vps as f64 + 0.5;
+            assert!((told - bound).abs() <= rounding, "{bound} {recorded}");
         }
     }
 }

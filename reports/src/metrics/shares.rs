@@ -3,7 +3,7 @@
 use super::columns::{counts, numbers, reals, texts};
 use super::{of_experiment, quantile, rank};
 use crate::frames::Frames;
-use apportion_recording::ExperimentEntry;
+use apportion_recording::{ExperimentEntry, RunEntry};
 use polars::prelude::{
     DataFrame, DataType, Expr, IntoLazy as _, LazyFrame, PolarsResult, col, len, lit, when,
 };
@@ -11,16 +11,18 @@ use polars::prelude::{
 /// The lengths of the windows over which the distribution of the error is told.
 const WINDOWS_MS: [u64; 2] = [100, 1_000];
 
-/// One check over the whole measured time of one repetition.
+/// One check over the whole measured time, or a phase, of one repetition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShareLine {
     /// Counted from 1.
     pub repetition: u64,
+    /// The phase, counted from 0; `None` for the whole run.
+    pub phase: Option<usize>,
     /// The guest's name.
     pub guest: String,
     /// The VP within its guest; `None` for the guest as a whole.
     pub vp: Option<u64>,
-    /// Weight of each VP.
+    /// Weight of each VP as the time ends.
     pub weight: u64,
     /// `share`, `cap` or `reserve`.
     pub check: String,
@@ -90,6 +92,18 @@ pub struct WindowLine {
     pub outside_pct: f64,
 }
 
+/// The checks beside `share`.
+const LIMITS: [&str; 2] = ["cap", "reserve"];
+
+/// How far windows went beyond a cap or a reserve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitWindowsLine {
+    /// `cap` or `reserve`.
+    pub check: String,
+    /// Its errors are signed: above the cap, or below the reserve, is positive.
+    pub windows: WindowLine,
+}
+
 /// The rows for the whole run, in the order repetition, guest, VP.
 pub(super) fn whole_run(
     frames: &Frames,
@@ -101,12 +115,43 @@ pub(super) fn whole_run(
         .lazy()
         .filter(of_experiment(experiment).and(col("window_ms").eq(lit(0))))
         .collect()?;
-    let mut lines = share_lines(&frame)?;
+    let mut lines = share_lines(&frame, None)?;
     lines.sort_by_key(|line| (line.repetition, rank(experiment, &line.guest), line.vp));
     Ok(lines)
 }
 
-fn share_lines(frame: &DataFrame) -> PolarsResult<Vec<ShareLine>> {
+/// The rows for each phase of `runs`, in the order repetition, phase, guest, VP.
+pub(super) fn phases(
+    frames: &Frames,
+    experiment: &ExperimentEntry,
+    runs: &[&RunEntry],
+) -> PolarsResult<Vec<ShareLine>> {
+    let mut all = Vec::new();
+    for run in runs {
+        for (index, phase) in run.phases.iter().enumerate() {
+            let length_ms = phase.until_ns.saturating_sub(phase.from_ns) / 1_000_000;
+            let is = |name: &str, value: u64| col(name).eq(lit(value as i64));
+            let of_phase = is("repetition", run.repetition.into())
+                .and(is("window_start_ns", phase.from_ns))
+                .and(is("window_ms", length_ms));
+            let rows = frames.shares.clone().lazy();
+            let frame = rows
+                .filter(of_experiment(experiment).and(of_phase))
+                .collect()?;
+            let mut lines = share_lines(&frame, Some(index))?;
+            lines.sort_by_key(|line| {
+                let check = LIMITS.iter().position(|check| *check == line.check);
+                (check, rank(experiment, &line.guest), line.vp)
+            });
+            // A window of the same length from the same time on stands behind its phase in the file.
+            lines.dedup_by(|a, b| (&a.guest, a.vp, &a.check) == (&b.guest, b.vp, &b.check));
+            all.extend(lines);
+        }
+    }
+    Ok(all)
+}
+
+fn share_lines(frame: &DataFrame, phase: Option<usize>) -> PolarsResult<Vec<ShareLine>> {
     let repetition = counts(frame, "repetition")?;
     let guest = texts(frame, "guest")?;
     let vp = counts(frame, "vp")?;
@@ -123,6 +168,7 @@ fn share_lines(frame: &DataFrame) -> PolarsResult<Vec<ShareLine>> {
     Ok((0..frame.height())
         .map(|i| ShareLine {
             repetition: repetition[i].unwrap_or_default(),
+            phase,
             guest: guest[i].clone(),
             vp: vp[i],
             weight: weight[i].unwrap_or_default(),
@@ -185,19 +231,7 @@ pub(super) fn windows(
     let magnitude = when(error.clone().lt(lit(0.0)))
         .then(lit(0.0) - error.clone())
         .otherwise(error);
-    // Phases between changes are windows, too, each of its own length.
-    let [short, long] = WINDOWS_MS.map(|length| col("window_ms").eq(lit(length)));
-    let regular = short.or(long);
-    let rows = frames
-        .shares
-        .clone()
-        .lazy()
-        .filter(
-            of_experiment(experiment)
-                .and(regular)
-                .and(col("check").eq(lit("share"))),
-        )
-        .with_column(magnitude.alias("magnitude"));
+    let rows = over_windows(frames, experiment, "share").with_column(magnitude.alias("magnitude"));
     let guests = rows.clone().filter(col("scope").eq(lit("guest")));
     let each = distribution(rows, &[col("window_ms"), col("guest"), col("vp")])?;
     let all = distribution(guests, &[col("window_ms")])?;
@@ -209,6 +243,49 @@ pub(super) fn windows(
         (line.window_ms, line.vp.is_some(), guest, line.vp)
     });
     Ok(lines)
+}
+
+/// How far windows went beyond caps and reserves: per length each guest, then each VP.
+pub(super) fn limit_windows(
+    frames: &Frames,
+    experiment: &ExperimentEntry,
+) -> PolarsResult<Vec<LimitWindowsLine>> {
+    let mut lines = Vec::new();
+    for check in LIMITS {
+        let error = col("error_pp");
+        // A cap holds from above, a reserve from below.
+        let beyond = match check {
+            "cap" => error,
+            _ => lit(0.0) - error,
+        };
+        let rows = over_windows(frames, experiment, check).with_column(beyond.alias("magnitude"));
+        let each = distribution(rows, &[col("window_ms"), col("guest"), col("vp")])?;
+        lines.extend(
+            window_lines(&each, true)?
+                .into_iter()
+                .map(|windows| LimitWindowsLine {
+                    check: check.to_owned(),
+                    windows,
+                }),
+        );
+    }
+    lines.sort_by_key(|line| {
+        let of = &line.windows;
+        let guest = of.guest.as_ref().map(|guest| rank(experiment, guest));
+        (of.window_ms, of.vp.is_some(), guest, of.vp)
+    });
+    Ok(lines)
+}
+
+/// The rows of one check over windows.
+fn over_windows(frames: &Frames, experiment: &ExperimentEntry, check: &str) -> LazyFrame {
+    // Phases between changes are windows, too, each of its own length.
+    let [short, long] = WINDOWS_MS.map(|length| col("window_ms").eq(lit(length)));
+    frames.shares.clone().lazy().filter(
+        of_experiment(experiment)
+            .and(short.or(long))
+            .and(col("check").eq(lit(check))),
+    )
 }
 
 fn distribution(rows: LazyFrame, by: &[Expr]) -> PolarsResult<DataFrame> {

@@ -1,10 +1,11 @@
 //! One experiment: its controls and the shares over the whole run.
 
+use super::changes::{self, after};
 use super::windows::span;
 use super::{Chapter, marked, schedule};
 use crate::markdown::{Table, number, one_line, plural, signed, time, trimmed};
 use crate::metrics::{ShareLine, wall_ns};
-use apportion_recording::Verdict;
+use apportion_recording::{GuestEntry, RunEntry, Verdict};
 use std::fmt::Write as _;
 
 /// The experiment's chapter.
@@ -28,6 +29,7 @@ pub(super) fn render(chapter: &Chapter) -> String {
     } else {
         text.push_str(&chapter.whole_run());
     }
+    text.push_str(&changes::render(chapter));
     if !chapter.metrics.windows.is_empty() {
         let _ = write!(text, "\n{}", chapter.windows());
     }
@@ -52,9 +54,32 @@ impl Chapter<'_> {
             .map_or("not run".to_owned(), |verdict| verdict.to_string())
     }
 
+    /// Its run with this number.
+    pub(super) fn run(&self, repetition: u64) -> Option<&RunEntry> {
+        let mut runs = self.runs.iter();
+        runs.find(|run| u64::from(run.repetition) == repetition)
+            .copied()
+    }
+
     /// Whether tables need a column that tells repetitions apart.
     pub(super) fn repeated(&self) -> bool {
         self.runs.len() > 1
+    }
+
+    /// A table with that column, where it is needed.
+    pub(super) fn table(&self) -> Table {
+        let table = Table::new();
+        if self.repeated() {
+            table.numbers("rep")
+        } else {
+            table
+        }
+    }
+
+    /// The beginning of a row of such a table.
+    pub(super) fn row(&self, repetition: u64) -> Vec<String> {
+        let repetition = self.repeated().then(|| repetition.to_string());
+        repetition.into_iter().collect()
     }
 
     /// Whether VPs have anything to add to what their guests say.
@@ -62,10 +87,23 @@ impl Chapter<'_> {
         self.experiment.guests.iter().any(|guest| guest.vps > 1)
     }
 
-    /// The number of VPs of a guest.
-    fn vps(&self, guest: &str) -> String {
-        let entry = self.experiment.guests.iter().find(|g| g.name == guest);
-        entry.map_or("–".to_owned(), |entry| entry.vps.to_string())
+    /// What `tell` says of a guest: `50`, or `50→200` where that changes by the planned end.
+    fn turning(&self, guest: &str, tell: impl Fn(&GuestEntry) -> String) -> String {
+        let mut guests = self.experiment.guests.iter();
+        let Some(first) = guests.find(|entry| entry.name == guest) else {
+            return "–".to_owned();
+        };
+        let last = after(first, &self.experiment.changes);
+        match (tell(first), tell(&last)) {
+            (first, last) if first == last => first,
+            (first, last) => format!("{first}→{last}"),
+        }
+    }
+
+    /// Every guest, with the controls of the beginning and of the end.
+    fn all_controls(&self) -> impl Iterator<Item = GuestEntry> {
+        let guests = self.experiment.guests.iter();
+        guests.flat_map(|guest| [guest.clone(), after(guest, &self.experiment.changes)])
     }
 
     fn controls(&self) -> String {
@@ -127,6 +165,11 @@ impl Chapter<'_> {
             span(capacities, 2),
             trimmed(self.experiment.tolerance_pp, 3),
         );
+        if !self.metrics.phases.is_empty() {
+            text.push_str(
+                "Something changed meanwhile, so the verdict is that of the phases below.\n",
+            );
+        }
         if self.metrics.means.iter().any(|mean| mean.repetitions > 1) {
             let _ = write!(
                 text,
@@ -147,19 +190,21 @@ impl Chapter<'_> {
                 "\nCaps and reserves, as percentages of wall time:\n\n{}",
                 self.limits()
             );
+            if !self.metrics.limit_windows.is_empty() {
+                let _ = write!(
+                    text,
+                    "\nFarthest beyond them over windows (above a cap, below a reserve; a negative number: never):\n\n{}",
+                    self.limit_windows()
+                );
+            }
         }
         text
     }
 
     fn shares(&self, lines: &[ShareLine], by_vp: bool) -> String {
-        let repeated = self.repeated();
-        let reserves = self.experiment.guests.iter().any(|g| g.reserve_pct > 0.0);
-        let caps = self.experiment.guests.iter().any(|g| g.cap_pct < 100.0);
-        let mut table = Table::new();
-        if repeated {
-            table = table.numbers("rep");
-        }
-        table = table.words("guest").numbers("weight");
+        let reserves = self.all_controls().any(|guest| guest.reserve_pct > 0.0);
+        let caps = self.all_controls().any(|guest| guest.cap_pct < 100.0);
+        let mut table = self.table().words("guest").numbers("weight");
         if reserves {
             table = table.numbers("reserve %");
         }
@@ -175,22 +220,20 @@ impl Chapter<'_> {
             .numbers("work %")
             .words("verdict");
         for line in lines {
-            let entry = self.experiment.guests.iter().find(|g| g.name == line.guest);
-            let control = |value: Option<f64>| value.map_or("–".to_owned(), |v| trimmed(v, 3));
-            let mut row = Vec::new();
-            if repeated {
-                row.push(line.repetition.to_string());
-            }
-            row.extend([line.guest.clone(), line.weight.to_string()]);
+            let control = |of: fn(&GuestEntry) -> f64| {
+                self.turning(&line.guest, |guest| trimmed(of(guest), 3))
+            };
+            let mut row = self.row(line.repetition);
+            row.extend([line.guest.clone(), control(|guest| guest.weight.into())]);
             if reserves {
-                row.push(control(entry.map(|g| g.reserve_pct)));
+                row.push(control(|guest| guest.reserve_pct));
             }
             if caps {
-                row.push(control(entry.map(|g| g.cap_pct)));
+                row.push(control(|guest| guest.cap_pct));
             }
             row.push(
                 line.vp
-                    .map_or_else(|| self.vps(&line.guest), |vp| vp.to_string()),
+                    .map_or_else(|| control(|guest| guest.vps.into()), |vp| vp.to_string()),
             );
             row.extend([
                 number(line.expected_pct, 3),
@@ -223,8 +266,8 @@ impl Chapter<'_> {
             });
             table.row([
                 line.guest.clone(),
-                line.weight.to_string(),
-                line.vps.to_string(),
+                self.turning(&line.guest, |guest| guest.weight.to_string()),
+                self.turning(&line.guest, |guest| guest.vps.to_string()),
                 line.repetitions.to_string(),
                 number(line.expected_pct, 3),
                 number(line.measured_pct, 3),

@@ -1,15 +1,19 @@
 //! Top of the report: the verdict, where the numbers come from, what was run.
 
-use super::{Chapter, marked};
+use super::{Chapter, failures, marked};
 use crate::markdown::{Table, code, one_line, plural, signed, trimmed};
 use crate::metrics::ShareLine;
 use apportion_recording::{Manifest, Status, Verdict};
 use std::fmt::Write as _;
+use std::slice;
 
 /// Title, verdict, stamps, origin and, for several experiments, an overview.
 pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]) -> String {
     let mut text = String::from("# Apportion report\n\n");
     let _ = writeln!(text, "**{}**\n", verdict(manifest, chapters));
+    if let Some(judged @ (Verdict::Fail | Verdict::Inconclusive)) = manifest.verdict {
+        let _ = writeln!(text, "{}", failures::list(chapters, judged));
+    }
     if manifest.engine != "kvm" {
         let _ = writeln!(
             text,
@@ -33,33 +37,23 @@ pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]
 
 /// One line: what came out.
 fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
-    let lines: Vec<&ShareLine> = chapters.iter().flat_map(|c| &c.metrics.guests).collect();
-    if lines.is_empty() {
+    let Some(worst) = worst_of(chapters) else {
         return "– Nothing was measured.".to_owned();
-    }
-    let checks: Vec<&ShareLine> = chapters.iter().flat_map(|c| c.metrics.checks()).collect();
-    let failed = checks.iter().filter(|line| line.verdict == "fail").count();
-    let worst = worst_of(lines.iter().copied())
-        .map(|line| {
-            format!(
-                "worst error {} pp ({})",
-                signed(line.error_pp, 3),
-                line.guest
-            )
-        })
-        .unwrap_or_default();
+    };
+    let phase = worst
+        .phase
+        .map_or(String::new(), |phase| format!(", phase {}", phase + 1));
+    let worst = format!(
+        "worst error {} pp ({}{phase})",
+        signed(worst.error_pp, 3),
+        worst.guest
+    );
     match manifest.verdict {
         Some(Verdict::Pass) if manifest.engine != "kvm" => {
             format!("✓ Pass, simulated: every guest would get its share; {worst}.")
         }
         Some(Verdict::Pass) => format!("✓ Pass: every guest got its share; {worst}."),
-        Some(Verdict::Fail) if failed > 0 => format!(
-            "✗ FAIL: {failed} of {} outside tolerance; {worst}.",
-            plural(checks.len() as u64, "check"),
-        ),
-        Some(Verdict::Fail) => {
-            format!("✗ FAIL, though no share did: see the remarks below; {worst}.")
-        }
+        Some(Verdict::Fail) => format!("✗ FAIL: {}; {worst}.", failed(chapters)),
         Some(Verdict::Inconclusive) => {
             format!("? Inconclusive: the run was too short or too noisy to tell; {worst}.")
         }
@@ -71,9 +65,40 @@ fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
     }
 }
 
-/// The line with the largest |error|.
-fn worst_of<'a>(lines: impl Iterator<Item = &'a ShareLine>) -> Option<&'a ShareLine> {
-    lines.max_by(|a, b| a.error_pp.abs().total_cmp(&b.error_pp.abs()))
+/// How much failed, of each kind.
+fn failed(chapters: &[Chapter]) -> String {
+    let (mut crashes, mut checks, mut wakes) = (0, 0, 0);
+    for chapter in chapters {
+        for run in &chapter.runs {
+            let found = chapter.findings(run, Verdict::Fail);
+            crashes += found.crashes.len();
+            checks += found.checks.len();
+            wakes += found.wakes.len();
+        }
+    }
+    let all = chapters.iter().flat_map(|chapter| chapter.metrics.checks());
+    let all = plural(all.count() as u64, "check");
+    let kinds = [
+        (
+            crashes,
+            format!("{} crashed", plural(crashes as u64, "guest")),
+        ),
+        (checks, format!("{checks} of {all} outside tolerance")),
+        (
+            wakes,
+            format!("wakes of {} too late", plural(wakes as u64, "guest")),
+        ),
+    ];
+    let found = kinds.into_iter().filter(|(count, _)| *count > 0);
+    found.map(|(_, text)| text).collect::<Vec<_>>().join(", ")
+}
+
+/// Of the guests' shares that count the one with the largest |error|.
+fn worst_of<'a>(chapters: &'a [Chapter<'_>]) -> Option<&'a ShareLine> {
+    let checks = chapters.iter().flat_map(|chapter| chapter.metrics.checks());
+    checks
+        .filter(|line| line.check == "share" && line.vp.is_none())
+        .max_by(|a, b| a.error_pp.abs().total_cmp(&b.error_pp.abs()))
 }
 
 /// What a reader must know before the numbers, if anything.
@@ -155,7 +180,7 @@ fn overview(chapters: &[Chapter]) -> String {
         .words("verdict");
     for chapter in chapters {
         let experiment = chapter.experiment;
-        let worst = worst_of(chapter.metrics.guests.iter());
+        let worst = worst_of(slice::from_ref(chapter));
         table.row([
             experiment.name.clone(),
             experiment.policy.clone(),

@@ -28,7 +28,7 @@ pub(super) fn render(chapter: &Chapter) -> String {
     let _ = write!(
         text,
         "\n### Where the LPs' time went\n\n{}",
-        time_of_lps(chapter, &runs)
+        time_of_lps(chapter)
     );
     text
 }
@@ -159,12 +159,9 @@ fn limit_in_slices(chapter: &Chapter, run: &RunEntry) -> f64 {
     }
 }
 
-fn time_of_lps(chapter: &Chapter, runs: &[&RunEntry]) -> String {
-    let mut table = Table::new();
-    if chapter.repeated() {
-        table = table.numbers("rep");
-    }
-    table = table
+fn time_of_lps(chapter: &Chapter) -> String {
+    let mut table = chapter
+        .table()
         .numbers("LP")
         .numbers("host CPU")
         .numbers("guests %")
@@ -173,14 +170,9 @@ fn time_of_lps(chapter: &Chapter, runs: &[&RunEntry]) -> String {
         .numbers("dispatches/s")
         .numbers("migrations/s");
     for line in &chapter.metrics.lps {
-        let run = runs
-            .iter()
-            .find(|run| u64::from(run.repetition) == line.repetition);
+        let run = chapter.run(line.repetition);
         let cpu = run.and_then(|run| run.lp_cpus.get(line.lp as usize));
-        let mut row = Vec::new();
-        if chapter.repeated() {
-            row.push(line.repetition.to_string());
-        }
+        let mut row = chapter.row(line.repetition);
         row.extend([
             line.lp.to_string(),
             cpu.map_or("–".to_owned(), u32::to_string),

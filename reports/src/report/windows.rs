@@ -1,11 +1,41 @@
 //! One experiment: how large the error is over short windows.
 
 use super::Chapter;
-use crate::markdown::{Table, number, time};
+use crate::markdown::{Table, number, signed, time};
 use crate::metrics::WindowLine;
 use std::fmt::Write as _;
 
 impl Chapter<'_> {
+    /// Caps and reserves, all window lengths.
+    pub(super) fn limit_windows(&self) -> String {
+        let mut table = Table::new()
+            .numbers("window")
+            .words("guest")
+            .words("VP")
+            .words("check")
+            .numbers("windows")
+            .numbers("at most pp")
+            .numbers("bound pp")
+            .numbers("outside bound %");
+        for line in &self.metrics.limit_windows {
+            let of = &line.windows;
+            if of.vp.is_some() && !self.has_smp() {
+                continue;
+            }
+            table.row([
+                time(of.window_ms as f64 * 1e6),
+                of.guest.clone().unwrap_or_default(),
+                of.vp.map_or("all".to_owned(), |vp| vp.to_string()),
+                line.check.clone(),
+                of.windows.to_string(),
+                signed(of.max_pp, 3),
+                span([of.bound_pp.0, of.bound_pp.1].into_iter(), 3),
+                number(of.outside_pct, 2),
+            ]);
+        }
+        table.render()
+    }
+
     /// A table per window length.
     pub(super) fn windows(&self) -> String {
         let lines: Vec<&WindowLine> = self
