@@ -14,6 +14,8 @@ use polars::prelude::PolarsResult;
 
 /// One experiment with all that is known of it.
 struct Chapter<'a> {
+    /// Whether no guest ran.
+    simulated: bool,
     experiment: &'a ExperimentEntry,
     runs: Vec<&'a RunEntry>,
     metrics: Metrics,
@@ -32,6 +34,7 @@ pub(crate) fn render(manifest: &Manifest, frames: &Frames) -> PolarsResult<Strin
                 .collect();
             let metrics = Metrics::of(frames, experiment, &runs)?;
             Ok(Chapter {
+                simulated: manifest.engine != "kvm",
                 experiment,
                 runs,
                 metrics,

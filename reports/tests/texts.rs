@@ -75,6 +75,36 @@ fn simulated_numbers_are_stamped() {
 }
 
 #[test]
+fn the_rules_that_expected_values_hold_under_are_told() {
+    let mut manifest = manifest();
+    let experiment = &mut manifest.experiments[0];
+    experiment.lps = 4;
+    let text = text_of(&manifest, &shares());
+    has(
+        &text,
+        "Policy fair · reserve model additive · weights per VP · 4 LPs in 1 node · slices of 10 ms",
+    );
+    has(&text, "Payloads: prod: burn; adhoc: burn.");
+    has(
+        &text,
+        "Expected of prod: 88.89 % by weight, but its 2 VP(s) can use 50.00 %, one LP each.",
+    );
+
+    let experiment = &mut manifest.experiments[0];
+    experiment.weight_scope = "guest".into();
+    experiment.guests[1].affinity = Some(vec![1, 3]);
+    experiment.guests[1].payload = "periodic".into();
+    experiment.guests[1].parameters = [("period_ns", 20_000_000), ("run_ns", 1_000_000)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    let text = text_of(&manifest, &shares());
+    has(&text, "weights per guest");
+    has(&text, "adhoc: periodic (period 20 ms, run 1 ms).");
+    has(&text, "| adhoc |     50 | 1, 3   |   1 |");
+    assert!(!text.contains("by weight, but"));
+}
+
+#[test]
 fn repetitions_have_a_column_and_a_mean() {
     let mut manifest = manifest();
     manifest.experiments[0].repetitions = 2;

@@ -6,12 +6,14 @@
 //! these three and can be recomputed from them.
 #![forbid(unsafe_code)]
 
+mod ceiling;
 mod manifest;
 mod reader;
 mod rows;
 mod run_entry;
 mod writer;
 
+pub use ceiling::Ceiling;
 pub use manifest::{
     ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SimulatorEntry,
     Status, ToolEntry,

@@ -5,12 +5,10 @@
 use super::changes::{convergence, phases, wakes};
 use super::mark;
 use crate::ledger::BIN;
-use crate::plan::Planned;
 use crate::statistics::quantile;
-use crate::verdict::{Judge, Row, Span, WINDOWS, guest_shares, lag_limit};
-use apportion_hypervisor::Payload;
-use apportion_recording::{Check, RunEntry, Scope, ShareRow, Verdict};
-use apportion_scheduler::{Nanos, Reserve, WeightScope};
+use crate::verdict::{Judge, Row, Span, WINDOWS, lag_limit};
+use apportion_recording::{Check, ExperimentEntry, RunEntry, Scope, ShareRow, Verdict};
+use apportion_scheduler::Nanos;
 use std::fmt::Write as _;
 
 /// So many guests are named one by one.
@@ -21,9 +19,11 @@ const IDLE_TOLD_PCT: f64 = 0.01;
 
 /// All of them.
 pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, rows: &[Row]) {
-    for note in ceilings(judge.planned, rows) {
-        let _ = writeln!(text, "expected    {note}");
+    let experiment = judge.planned.entry();
+    for ceiling in experiment.ceilings().iter().take(NAMED) {
+        let _ = writeln!(text, "expected    {ceiling}");
     }
+    affinities(text, &experiment);
     machine(text, judge, run);
     for length in WINDOWS {
         windows(text, length, judge.planned.spec.guests.len(), rows);
@@ -182,51 +182,21 @@ pub(super) fn more(text: &mut String, what: &str, guests: usize) {
     if guests > NAMED {
         let _ = writeln!(
             text,
-            "{what:<12}and {} more guests, see shares.csv",
+            "{what:<12}and {} more guests: see the recording",
             guests - NAMED
         );
     }
 }
 
-/// Where a guest's weight alone would give it more than its VPs can use.
-fn ceilings(planned: &Planned, rows: &[Row]) -> Vec<String> {
-    let spec = &planned.spec;
-    let guests = &spec.guests;
-    let plain = spec.changes.is_empty()
-        && spec.weight_scope == WeightScope::Vp
-        && guests.iter().all(|guest| {
-            guest.controls.reserve == Reserve::default()
-                && guest.affinity.is_none()
-                && matches!(guest.payload, Payload::Burn)
-        });
-    if !plain {
-        return Vec::new();
+/// Per guest with an affinity its LPs.
+fn affinities(text: &mut String, experiment: &ExperimentEntry) {
+    let guests = experiment.guests.iter();
+    let bound = guests.filter_map(|guest| Some((&guest.name, guest.affinity.as_ref()?)));
+    for (name, lps) in bound.clone().take(NAMED) {
+        let lps: Vec<String> = lps.iter().map(u32::to_string).collect();
+        let _ = writeln!(text, "affinity    {name}: LPs {}", lps.join(", "));
     }
-    let claim = |weight: u32, vps: u32| f64::from(weight) * f64::from(vps);
-    let all: f64 = guests
-        .iter()
-        .map(|guest| claim(guest.controls.weight.get(), guest.vps))
-        .sum();
-    let ceiling = |vps: u32, cap: f64| cap * f64::from(vps) / f64::from(spec.lps);
-    guest_shares(rows)
-        .zip(guests)
-        .filter_map(|(row, guest)| {
-            let by_weight = 100.0 * claim(row.weight, guest.vps) / all;
-            let cap = guest.controls.cap.percent();
-            let most = ceiling(guest.vps, cap);
-            (by_weight > most).then(|| {
-                let why = match cap {
-                    100.0 => "one LP each".to_owned(),
-                    cap => format!("{cap} % of an LP each"),
-                };
-                format!(
-                    "{}: {by_weight:.2} % by weight, but its {} VP(s) can use {most:.2} %, {why}",
-                    guest.name, guest.vps,
-                )
-            })
-        })
-        .take(NAMED)
-        .collect()
+    more(text, "affinity", bound.count());
 }
 
 pub(super) fn micros(ns: u64) -> String {

@@ -16,7 +16,7 @@ pub(super) fn render(chapter: &Chapter) -> String {
     if !why.is_empty() {
         let _ = writeln!(text, "> {why}\n");
     }
-    let _ = writeln!(text, "{}\n", chapter.controls());
+    let _ = writeln!(text, "{}\n", chapter.rules());
     for warning in chapter.warnings() {
         let _ = writeln!(text, "{warning}\n");
     }
@@ -37,6 +37,34 @@ pub(super) fn render(chapter: &Chapter) -> String {
         let _ = write!(text, "\n{}", schedule::render(chapter));
     }
     text
+}
+
+/// A guest's payload with its parameters: `periodic (period 20 ms, run 1 ms)`.
+fn payload(guest: &GuestEntry) -> String {
+    let parameters: Vec<String> = guest
+        .parameters
+        .iter()
+        .map(|(name, &value)| match name.strip_suffix("_ns") {
+            Some(name) => format!("{name} {}", time(value as f64)),
+            None => format!("{name} {value}"),
+        })
+        .collect();
+    match parameters.is_empty() {
+        true => guest.payload.clone(),
+        false => format!("{} ({})", guest.payload, parameters.join(", ")),
+    }
+}
+
+/// The LPs that a guest may run on.
+fn lps(guest: &GuestEntry) -> String {
+    match &guest.affinity {
+        Some(lps) => lps
+            .iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+        None => "all".to_owned(),
+    }
 }
 
 impl Chapter<'_> {
@@ -106,26 +134,60 @@ impl Chapter<'_> {
         guests.flat_map(|guest| [guest.clone(), after(guest, &self.experiment.changes)])
     }
 
-    fn controls(&self) -> String {
+    /// What was run, and under which rules the expected values hold.
+    fn rules(&self) -> String {
         let experiment = self.experiment;
-        let mut payloads: Vec<&str> = Vec::new();
-        for guest in &experiment.guests {
-            if !payloads.contains(&guest.payload.as_str()) {
-                payloads.push(&guest.payload);
-            }
-        }
-        format!(
-            "Policy {} · {} · slices of {} · {} measured after {} of warm-up · {} · tolerance {} pp · {} of {}",
-            experiment.policy,
-            plural(experiment.lps.into(), "LP"),
-            time(experiment.slice_ns as f64),
-            time(experiment.duration_ns as f64),
-            time(experiment.warm_up_ns as f64),
+        let mut items = vec![
+            format!("Policy {}", experiment.policy),
+            format!("reserve model {}", experiment.reserve_model),
+            match experiment.weight_scope.as_str() {
+                "guest" => "weights per guest".to_owned(),
+                _ => "weights per VP".to_owned(),
+            },
+            format!(
+                "{} in {}",
+                plural(experiment.lps.into(), "LP"),
+                plural(experiment.nodes.into(), "node")
+            ),
+            format!("slices of {}", time(experiment.slice_ns as f64)),
+            format!(
+                "{} {} after {} of warm-up",
+                time(experiment.duration_ns as f64),
+                if self.simulated {
+                    "simulated"
+                } else {
+                    "measured"
+                },
+                time(experiment.warm_up_ns as f64)
+            ),
             plural(experiment.repetitions.into(), "repetition"),
-            trimmed(experiment.tolerance_pp, 3),
-            plural(experiment.guests.len() as u64, "guest"),
-            payloads.join(", "),
-        )
+            format!("tolerance {} pp", trimmed(experiment.tolerance_pp, 3)),
+        ];
+        if self.simulated {
+            items.push(format!(
+                "a host that takes {} per dispatch and kicks up to {} late",
+                time(experiment.simulator.overhead_ns as f64),
+                time(experiment.simulator.kick_latency_ns as f64)
+            ));
+        }
+        let mut text = items.join(" · ");
+        let of_one_kind = |a: &GuestEntry, b: &GuestEntry| {
+            (&a.group, &a.payload, &a.parameters) == (&b.group, &b.payload, &b.parameters)
+        };
+        text.push_str("\n\nPayloads:");
+        for (index, guests) in experiment.guests.chunk_by(of_one_kind).enumerate() {
+            let comma = if index > 0 { ";" } else { "" };
+            let who = match guests {
+                [one] => one.name.clone(),
+                many => format!("{} × {}", many.len(), many[0].group),
+            };
+            let _ = write!(text, "{comma} {who}: {}", payload(&guests[0]));
+        }
+        text.push('.');
+        for ceiling in experiment.ceilings() {
+            let _ = write!(text, "\n\nExpected of {ceiling}.");
+        }
+        text
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -203,6 +265,7 @@ impl Chapter<'_> {
 
     fn shares(&self, lines: &[ShareLine], by_vp: bool) -> String {
         let reserves = self.all_controls().any(|guest| guest.reserve_pct > 0.0);
+        let affinities = self.all_controls().any(|guest| guest.affinity.is_some());
         let caps = self.all_controls().any(|guest| guest.cap_pct < 100.0);
         let mut table = self.table().words("guest").numbers("weight");
         if reserves {
@@ -210,6 +273,9 @@ impl Chapter<'_> {
         }
         if caps {
             table = table.numbers("cap %");
+        }
+        if affinities {
+            table = table.words("on LPs");
         }
         table = table
             .numbers(if by_vp { "VP" } else { "VPs" })
@@ -230,6 +296,9 @@ impl Chapter<'_> {
             }
             if caps {
                 row.push(control(|guest| guest.cap_pct));
+            }
+            if affinities {
+                row.push(self.turning(&line.guest, lps));
             }
             row.push(
                 line.vp
