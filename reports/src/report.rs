@@ -73,7 +73,7 @@ const GLOSSARY: &str = "\
 | slice, q        | The longest time for which a VP is dispatched without a new decision. |
 | j               | Kick overshoot: from a slice's planned end until the VP has left its LP. Bounds use the 99th percentile of the run itself. |
 | lag             | CPU time that a VP was owed by the ideal minus what it received. Positive is behind. A fair scheduler keeps it small however long it runs. |
-| bound           | The largest error that slices alone explain. It shrinks as the window grows. |
+| bound           | The largest error that slices and late kicks (j) explain: what a lag of b at either end of the window comes to. It shrinks as the window grows. |
 | LP, VP          | Logical processor: a host CPU that guests are dispatched on. Virtual processor: a guest's CPU. |
 
     bound_pp = 100 · n · 2b / (W · M)        b = q + j on one LP, 2 (q + j) on several

@@ -318,6 +318,25 @@ fn lag_beyond_its_limit_is_explained() {
 }
 
 #[test]
+fn a_busy_host_is_told_beside_the_verdict() {
+    let mut manifest = manifest();
+    let remark = "Busy host";
+    assert!(!text_of(&manifest, &shares()).contains(remark));
+    let calibration = &mut manifest.runs[0].calibration;
+    calibration.capacity_pct = 33.2;
+    calibration.kick_overshoot_p99_ns = 20_500_000;
+    let text = text_of(&manifest, &shares());
+    has(&text, "**Busy host:** it disturbed 1 of 1 run so much");
+    has(
+        &text,
+        "**Busy host in repetition 1:** the host took 67 % of the LPs' time and let kicks be 20.5 ms late (p99): \
+         bounds over short windows say little; repeat on a quieter host.",
+    );
+    manifest.engine = "simulator".into();
+    assert!(!text_of(&manifest, &shares()).contains(remark));
+}
+
+#[test]
 fn several_experiments_have_an_overview() {
     let mut manifest = manifest();
     manifest.experiments.push(common::experiment("later"));

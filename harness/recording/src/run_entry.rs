@@ -145,6 +145,29 @@ pub struct Calibration {
     pub capacity_pct: f64,
 }
 
+/// Below this capacity, %, the host took too much for bounds to tell much.
+const BUSY_BELOW_PCT: f64 = 80.0;
+/// So many slices late, bounds are too wide to tell much.
+const LATE_SLICES: u64 = 2;
+
+impl Calibration {
+    /// Of a run on a host too busy for its bounds to tell much: why, and what that means.
+    pub fn busy_host(&self, slice_ns: u64) -> Option<(String, &'static str)> {
+        let late_ns = self.kick_overshoot_p99_ns;
+        let taken = (self.capacity_pct < BUSY_BELOW_PCT)
+            .then(|| format!("took {:.0} % of the LPs' time", 100.0 - self.capacity_pct));
+        let late = (late_ns > LATE_SLICES * slice_ns)
+            .then(|| format!("let kicks be {:.1} ms late (p99)", late_ns as f64 / 1e6));
+        let why: Vec<String> = taken.into_iter().chain(late).collect();
+        (!why.is_empty()).then(|| {
+            (
+                format!("the host {}", why.join(" and ")),
+                "bounds over short windows say little; repeat on a quieter host",
+            )
+        })
+    }
+}
+
 /// What disturbed a run, over its measured time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {

@@ -36,6 +36,12 @@ pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, row
     for crash in &run.crashed {
         let _ = writeln!(text, "crashed     {crash}");
     }
+    let slice_ns = judge.planned.spec.slice.0;
+    if judge.engine == "kvm"
+        && let Some((why, meaning)) = run.calibration.busy_host(slice_ns)
+    {
+        let _ = writeln!(text, "warning     {why}:\n            {meaning}");
+    }
     let _ = write!(text, "{} {}", mark(run.verdict), run.verdict);
     if !run.crashed.is_empty() {
         text.push_str(": a guest crashed");

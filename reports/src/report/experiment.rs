@@ -190,9 +190,22 @@ impl Chapter<'_> {
         text
     }
 
+    /// The run's host, if it was too busy: why, and what that means.
+    pub(super) fn busy_host(&self, run: &RunEntry) -> Option<(String, &'static str)> {
+        let measured = !self.simulated && wall_ns(run) > 0;
+        let calibration = measured.then_some(&run.calibration)?;
+        calibration.busy_host(self.experiment.slice_ns)
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for run in &self.runs {
+            if let Some((why, meaning)) = self.busy_host(run) {
+                warnings.push(format!(
+                    "**Busy host in repetition {}:** {why}: {meaning}.",
+                    run.repetition
+                ));
+            }
             if run.interrupted {
                 warnings.push(format!(
                     "**Repetition {} was interrupted** after {} of its {}.",
@@ -221,7 +234,7 @@ impl Chapter<'_> {
         let _ = writeln!(
             text,
             "\nShares are percentages of delivered time, which was {} % of wall time (`capacity_pct`).\n\
-             Error is measured minus expected. The bound is what slices alone explain over the whole run.\n\
+             Error is measured minus expected. The bound is what slices and late kicks (j) explain over it.\n\
              Within ±{} pp passes; outside both that and the bound fails; in between, the run was too\n\
              short to tell.",
             span(capacities, 2),

@@ -3,7 +3,7 @@
 use super::{Chapter, failures, marked};
 use crate::markdown::{Table, code, one_line, plural, signed, trimmed};
 use crate::metrics::ShareLine;
-use apportion_recording::{Manifest, Status, Verdict};
+use apportion_recording::{Manifest, RunEntry, Status, Verdict};
 use std::fmt::Write as _;
 use std::slice;
 
@@ -21,7 +21,8 @@ pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]
             code(&manifest.engine)
         );
     }
-    for note in std::iter::once(state(manifest))
+    for note in [state(manifest), busy_host(chapters)]
+        .into_iter()
         .flatten()
         .chain(notes.iter().cloned())
     {
@@ -121,6 +122,23 @@ fn state(manifest: &Manifest) -> Option<String> {
         }
     };
     Some(text)
+}
+
+/// How many runs were on too busy a host, if any.
+fn busy_host(chapters: &[Chapter]) -> Option<String> {
+    let (mut busy, mut all) = (0, 0);
+    for chapter in chapters {
+        let on_busy_host = |run: &&&RunEntry| chapter.busy_host(run).is_some();
+        busy += chapter.runs.iter().filter(on_busy_host).count();
+        all += chapter.runs.len();
+    }
+    (busy > 0).then(|| {
+        format!(
+            "**Busy host:** it disturbed {busy} of {} so much that bounds over short windows say little: \
+             see the warnings below.",
+            plural(all as u64, "run")
+        )
+    })
 }
 
 /// Where the numbers come from.
