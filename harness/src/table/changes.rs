@@ -3,7 +3,7 @@
 use super::lines::{NAMED, micros, more};
 use super::mark;
 use crate::verdict::{Row, Span};
-use apportion_recording::{Check, RunEntry, Scope};
+use apportion_recording::{Check, ConvergenceEntry, RunEntry, Scope};
 use apportion_scheduler::Nanos;
 use std::fmt::Write as _;
 
@@ -46,35 +46,60 @@ pub(super) fn convergence(text: &mut String, run: &RunEntry) {
             .filter(|entry| entry.converged_ms.is_none())
             .map(|entry| entry.guest.as_str())
             .collect();
-        let slowest = entries.iter().max_by_key(|entry| entry.converged_ms);
+        let slowest = entries.iter().filter_map(|entry| entry.converged_ms).max();
+        let bound = bounds(entries);
+        let looked = Nanos::from_millis(entries[0].looked_at_ms);
         let _ = match (&never[..], slowest) {
-            ([], Some(entry)) => writeln!(
+            ([], Some(slowest)) => writeln!(
                 text,
-                "change      at {at}: every guest within its bound from {} ms on",
-                entry.converged_ms.unwrap_or_default()
+                "change      at {at}: every guest within its bound from {slowest} ms on ({bound}, looked at for {looked})",
             ),
             ([one], _) => writeln!(
                 text,
-                "change      at {at}: {one} not within its bound by 1 s"
+                "change      at {at}: {one} not within its bound ({bound}) when last looked at, after {looked}"
             ),
             (many, _) => writeln!(
                 text,
-                "change      at {at}: {} guests not within their bounds by 1 s",
+                "change      at {at}: {} guests not within their bounds ({bound}) when last looked at, after {looked}",
                 many.len()
             ),
         };
     }
 }
 
+/// `±4.1 ms`, or from the narrowest to the widest.
+fn bounds(entries: &[ConvergenceEntry]) -> String {
+    let ms = |ns: Option<u64>| format!("{:.1}", ns.unwrap_or_default() as f64 / 1e6);
+    let bounds = entries.iter().map(|entry| entry.bound_ns);
+    match (ms(bounds.clone().min()), ms(bounds.max())) {
+        (least, most) if least == most => format!("±{most} ms"),
+        (least, most) => format!("±{least} to {most} ms"),
+    }
+}
+
 pub(super) fn wakes(text: &mut String, run: &RunEntry) {
     for entry in run.wakes.iter().take(NAMED) {
-        let of = &entry.undisturbed;
+        let of = entry.told();
+        if of.wakes == 0 {
+            let verdict = entry.verdict.map_or("", mark);
+            let _ = writeln!(text, "wakes       {}: it never woke {verdict}", entry.guest);
+            continue;
+        }
+        let _ = match entry.undisturbed.wakes {
+            0 => write!(
+                text,
+                "wakes       {}: none of {} undisturbed, so nothing can be told; of all:\n            ",
+                entry.guest, of.wakes
+            ),
+            undisturbed => write!(
+                text,
+                "wakes       {}: {undisturbed} of {} undisturbed, ",
+                entry.guest, entry.all.wakes
+            ),
+        };
         let _ = write!(
             text,
-            "wakes       {}: {} of {} undisturbed, {} (p50), {} (p99), {} (max)",
-            entry.guest,
-            of.wakes,
-            entry.all.wakes,
+            "{} (p50), {} (p99), {} (max)",
             micros(of.p50_ns),
             micros(of.p99_ns),
             micros(of.max_ns),
