@@ -104,7 +104,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
     let code = match flow {
         Flow::Done => verdict.into(),
         Flow::Interrupted => {
-            table::tell("interrupted: the recording holds what was measured until then");
+            table::tell(if summed_up.is_empty() {
+                "interrupted: the recording holds nothing but warm-up"
+            } else {
+                "interrupted: the recording holds what was measured until then"
+            });
             Code::Interrupted
         }
     };

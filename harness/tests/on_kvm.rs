@@ -214,6 +214,9 @@ fn ctrl_c_keeps() {
     };
     assert!(run.interrupted);
     assert!(run.measured_until_ns > run.measured_from_ns);
+    let printed = stdout(&output);
+    assert!(printed.contains("\n- incomplete: interrupted"), "{printed}");
+    assert!(stderr(&output).contains("holds what was measured until then"));
     recompute::check(&dir.path().join("rec"));
 }
 
@@ -231,10 +234,11 @@ fn ctrl_c_in_warm_up() {
         manifest.runs[0].measured_until_ns
     );
     assert!(
-        stdout(&output).contains("nothing was measured"),
+        stdout(&output).contains("stopped during its warm-up\n\nrecorded in"),
         "{}",
         stdout(&output)
     );
+    assert!(stderr(&output).contains("holds nothing but warm-up"));
 }
 
 fn never_overwritten() {

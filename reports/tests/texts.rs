@@ -72,6 +72,10 @@ fn simulated_numbers_are_stamped() {
     );
     has(&text, "**These numbers are SIMULATED");
     has(&text, "**✓ Pass, simulated: ");
+    // The host that it ran on does not matter.
+    for of_host in ["Model 9", "kernel 6.1", "| host CPU"] {
+        assert!(!text.contains(of_host), "{text}");
+    }
 }
 
 #[test]
@@ -367,6 +371,17 @@ fn interrupted_in_warm_up_is_a_report_not_an_error() {
         has(&text, "**Interrupted:**");
         has(&text, "Stopped before measuring began");
     }
+}
+
+#[test]
+fn what_was_interrupted_has_no_verdict() {
+    let mut manifest = manifest();
+    manifest.status = Status::Interrupted;
+    manifest.verdict = None;
+    manifest.runs[0].interrupted = true;
+    let text = text_of(&manifest, &shares());
+    has(&text, "**– Interrupted, so there is no verdict;");
+    has(&text, "## pair: – incomplete");
 }
 
 #[test]

@@ -42,7 +42,15 @@ pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, row
     {
         let _ = writeln!(text, "warning     {why}:\n            {meaning}");
     }
-    let _ = write!(text, "{} {}", mark(run.verdict), run.verdict);
+    let _ = match run.interrupted {
+        // What was cut short is not judged as a whole.
+        true => write!(
+            text,
+            "- incomplete: interrupted, no verdict; so far {}",
+            run.verdict
+        ),
+        false => write!(text, "{} {}", mark(run.verdict), run.verdict),
+    };
     if !run.crashed.is_empty() {
         text.push_str(": a guest crashed");
     } else if let Some(row) = rows.first() {
@@ -146,6 +154,9 @@ fn caps(text: &mut String, rows: &[Row]) {
             mark(row.verdict)
         );
         let _ = match windows.max_by(|a, b| a.0.total_cmp(&b.0)) {
+            Some((excess, bound)) if excess <= 0.0 => {
+                writeln!(text, "; over {BIN} never above it (bound {bound:.2} pp)")
+            }
             Some((excess, bound)) => writeln!(
                 text,
                 "; over {BIN} up to {excess:+.2} pp (bound {bound:.2})"

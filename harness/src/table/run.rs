@@ -23,7 +23,7 @@ const WORST: usize = 4;
 pub(crate) fn run(judge: &Judge<'_>, entry: &RunEntry, rows: &[Row]) -> String {
     let mut text = head(judge, entry);
     if rows.is_empty() {
-        text.push_str("nothing was measured: the run was stopped during its warm-up\n");
+        text.push_str("nothing was measured: the run was stopped during its warm-up");
         return text;
     }
     text.push_str(&guests(judge.planned, entry, rows));

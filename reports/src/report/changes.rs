@@ -93,7 +93,7 @@ pub(super) fn named(run: &RunEntry, phase: usize) -> String {
 
 fn changes(chapter: &Chapter) -> String {
     let experiment = chapter.experiment;
-    let mut text = String::new();
+    let mut text = String::from("As planned, counted from when measuring began:\n\n");
     let mut done = 0;
     for together in experiment.changes.chunk_by(|a, b| a.at_ns == b.at_ns) {
         let (before, since) = experiment.changes[..done + together.len()].split_at(done);

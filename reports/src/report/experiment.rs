@@ -68,18 +68,25 @@ fn lps(guest: &GuestEntry) -> String {
 }
 
 impl Chapter<'_> {
-    /// The worst verdict of its runs.
+    /// The worst verdict of its runs, once all of them have ended as planned.
     pub(super) fn verdict(&self) -> String {
+        let planned = self.experiment.repetitions as usize;
+        if self.runs.is_empty() {
+            return "not run".to_owned();
+        }
+        if self.runs.len() < planned || self.runs.iter().any(|run| run.interrupted) {
+            return "incomplete".to_owned();
+        }
         let order = [
             Verdict::Fail,
             Verdict::Inconclusive,
             Verdict::Skipped,
             Verdict::Pass,
         ];
-        order
+        let worst = order
             .into_iter()
-            .find(|&verdict| self.runs.iter().any(|run| run.verdict == verdict))
-            .map_or("not run".to_owned(), |verdict| verdict.to_string())
+            .find(|&verdict| self.runs.iter().any(|run| run.verdict == verdict));
+        worst.unwrap_or_default().to_string()
     }
 
     /// Its run with this number.
@@ -240,7 +247,8 @@ impl Chapter<'_> {
             span(capacities, 2),
             trimmed(self.experiment.tolerance_pp, 3),
         );
-        if !self.metrics.phases.is_empty() {
+        let later = |line: &ShareLine| line.phase > Some(0);
+        if self.metrics.phases.iter().any(later) {
             text.push_str(
                 "Something changed meanwhile, so the verdict is that of the phases below.\n",
             );

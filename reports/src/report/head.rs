@@ -156,22 +156,25 @@ fn origin(manifest: &Manifest) -> String {
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     row("status", status.to_owned());
     row("engine", manifest.engine.clone());
-    row(
-        "host",
-        format!(
-            "{}: {}, {}, {memory} GiB",
-            host.hostname,
-            host.cpu,
-            plural(host.lps.into(), "CPU")
-        ),
-    );
-    row(
-        "system",
-        format!(
-            "kernel {}, KVM flavour {}, governor {}",
-            host.kernel, host.kvm_flavour, host.governor
-        ),
-    );
+    // No part of a simulated run depends on the host.
+    if manifest.engine == "kvm" {
+        row(
+            "host",
+            format!(
+                "{}: {}, {}, {memory} GiB",
+                host.hostname,
+                host.cpu,
+                plural(host.lps.into(), "CPU")
+            ),
+        );
+        row(
+            "system",
+            format!(
+                "kernel {}, KVM flavour {}, governor {}",
+                host.kernel, host.kvm_flavour, host.governor
+            ),
+        );
+    }
     row(
         "tool",
         format!(

@@ -160,10 +160,11 @@ fn limit_in_slices(chapter: &Chapter, run: &RunEntry) -> f64 {
 }
 
 fn time_of_lps(chapter: &Chapter) -> String {
-    let mut table = chapter
-        .table()
-        .numbers("LP")
-        .numbers("host CPU")
+    let mut table = chapter.table().numbers("LP");
+    if !chapter.simulated {
+        table = table.numbers("host CPU");
+    }
+    table = table
         .numbers("guests %")
         .numbers("idle %")
         .numbers("lost %")
@@ -173,9 +174,11 @@ fn time_of_lps(chapter: &Chapter) -> String {
         let run = chapter.run(line.repetition);
         let cpu = run.and_then(|run| run.lp_cpus.get(line.lp as usize));
         let mut row = chapter.row(line.repetition);
+        row.push(line.lp.to_string());
+        if !chapter.simulated {
+            row.push(cpu.map_or("–".to_owned(), u32::to_string));
+        }
         row.extend([
-            line.lp.to_string(),
-            cpu.map_or("–".to_owned(), u32::to_string),
             number(line.guest_pct, 3),
             number(line.idle_pct, 3),
             number(line.lost_pct, 3),
