@@ -4,7 +4,7 @@ use crate::exit::{Code, Failure};
 use crate::table;
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
-use apportion_workloads::{catalogue, parse_duration};
+use apportion_workloads::{catalogue, choice, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -73,25 +73,25 @@ pub(crate) struct RunArguments {
     )]
     pub(crate) engine: EngineChoice,
     /// How long to measure, such as 10s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) duration: Option<Nanos>,
     /// How long to run before measuring; recorded, not measured
-    #[arg(long, value_name = "TIME", value_parser = warm_up)]
+    #[arg(long, value_name = "TIME", value_parser = warm_up, allow_hyphen_values = true)]
     pub(crate) warm_up: Option<Nanos>,
     /// How often to run each experiment
-    #[arg(long, value_name = "N", value_parser = repetitions)]
+    #[arg(long, value_name = "N", value_parser = repetitions, allow_negative_numbers = true)]
     pub(crate) repetitions: Option<u32>,
     /// The longest dispatch, 100us to 1s
-    #[arg(long, value_name = "TIME", value_parser = slice)]
+    #[arg(long, value_name = "TIME", value_parser = slice, allow_hyphen_values = true)]
     pub(crate) slice: Option<Nanos>,
     /// How many LPs to give the guests
-    #[arg(long, value_name = "N", value_parser = lps)]
+    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
     pub(crate) lps: Option<u32>,
     /// How many NUMA nodes to divide the LPs into; more than one for the simulator only
-    #[arg(long, value_name = "N", value_parser = nodes)]
+    #[arg(long, value_name = "N", value_parser = nodes, allow_negative_numbers = true)]
     pub(crate) nodes: Option<u32>,
     /// Who decides: fair, round-robin, stride, lottery or credit2
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
     pub(crate) policy: Option<PolicyKind>,
     /// What a reserve means under contention: additive or floor
     #[arg(long, value_name = "MODEL", value_parser = reserve_model)]
@@ -100,7 +100,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "SCOPE", value_parser = weight_scope)]
     pub(crate) weight_scope: Option<WeightScope>,
     /// Where everything random begins
-    #[arg(long, value_name = "N", value_parser = seed)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// Record every decision of the scheduler in decisions.csv
     #[arg(long)]
@@ -131,7 +131,7 @@ fn count<T>(text: &str, limit: &Limit<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
-    let number = T::from_str(text).map_err(|_| format!("not a number: use {}", limit.allowed))?;
+    let number = T::from_str(text).map_err(|_| format!("use {}", limit.allowed))?;
     limit.check(number).map_err(|error| error.to_string())
 }
 
@@ -151,18 +151,18 @@ fn seed(text: &str) -> Result<u64, String> {
     count(text, &SEED)
 }
 
+fn policy(text: &str) -> Result<PolicyKind, String> {
+    choice("policy", &PolicyKind::ALL.map(|it| (it.name(), it)), text)
+}
+
 fn reserve_model(text: &str) -> Result<ReserveModel, String> {
-    ReserveModel::ALL
-        .into_iter()
-        .find(|model| model.name() == text)
-        .ok_or_else(|| "no such reserve model: use additive or floor".to_owned())
+    let options = ReserveModel::ALL.map(|it| (it.name(), it));
+    choice("reserve model", &options, text)
 }
 
 fn weight_scope(text: &str) -> Result<WeightScope, String> {
-    WeightScope::ALL
-        .into_iter()
-        .find(|scope| scope.name() == text)
-        .ok_or_else(|| "no such weight scope: use vp or guest".to_owned())
+    let options = WeightScope::ALL.map(|it| (it.name(), it));
+    choice("weight scope", &options, text)
 }
 
 /// `apportion list`.

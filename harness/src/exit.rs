@@ -102,7 +102,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             (
                 Some(
                     EngineError::TooFewLps { .. }
-                    | EngineError::Refused { .. }
+                    | EngineError::Refused(_)
                     | EngineError::ChangeRefused { .. }
                     | EngineError::Unsupported { .. },
                 ),

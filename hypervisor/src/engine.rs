@@ -95,13 +95,8 @@ pub enum EngineError {
         available: u32,
     },
     /// The scheduler refused a guest.
-    #[error("guest {guest} was refused: {source}")]
-    Refused {
-        /// Its name.
-        guest: String,
-        /// Why.
-        source: AdmissionError,
-    },
+    #[error("refused: {0}")]
+    Refused(AdmissionError),
     /// The scheduler refused a change.
     #[error("the change at {at} was refused: {source}")]
     ChangeRefused {

@@ -156,10 +156,7 @@ impl RunSpec {
             };
             scheduler
                 .add_guest(Nanos::ZERO, &new)
-                .map_err(|source| EngineError::Refused {
-                    guest: guest.name.clone(),
-                    source,
-                })?;
+                .map_err(EngineError::Refused)?;
         }
         Ok(scheduler)
     }

@@ -441,7 +441,7 @@ fn refused_reserve() {
         guest.controls.reserve = Reserve::from_percent(60.0).unwrap();
     }
     let refused = KvmEngine::new().unwrap().run(&spec, &mut Keep::default());
-    assert!(matches!(refused, Err(EngineError::Refused { .. })));
+    assert!(matches!(refused, Err(EngineError::Refused(_))));
 }
 
 fn replays_identically() {

@@ -18,3 +18,4 @@ pub use duration::{DurationError, parse_duration};
 pub use experiment::{
     Action, Change, Experiment, ExperimentError, Guest, Misfit, Payload, Simulator,
 };
+pub use suggest::choice;

@@ -21,6 +21,24 @@ pub(crate) fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     quoted.join(", ")
 }
 
+/// The option that `text` names.
+///
+/// # Errors
+/// There is none: which there are, and which of them looks most like it.
+pub fn choice<T: Copy>(noun: &str, options: &[(&'static str, T)], text: &str) -> Result<T, String> {
+    if let Some((_, option)) = options.iter().find(|(word, _)| *word == text) {
+        return Ok(*option);
+    }
+    let words = || options.iter().map(|(word, _)| *word);
+    let meant = nearest(text, words())
+        .first()
+        .map_or(String::new(), |word| format!("did you mean `{word}`? "));
+    Err(format!(
+        "unknown {noun}: {meant}use one of {}",
+        listed(words())
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +52,17 @@ mod tests {
         assert_eq!(nearest("after-work", keys), ["after_work"]);
         assert!(nearest("colour", keys).is_empty());
         assert!(nearest("", keys).is_empty());
+    }
+
+    #[test]
+    fn a_choice_is_made_or_helped_with() {
+        let options = [("vp", 1), ("guest", 2)];
+        assert_eq!(choice("scope", &options, "guest"), Ok(2));
+        let refused = |text| choice("scope", &options, text).unwrap_err();
+        assert_eq!(refused("lp"), "unknown scope: use one of `vp`, `guest`");
+        assert_eq!(
+            refused("gest"),
+            "unknown scope: did you mean `guest`? use one of `vp`, `guest`"
+        );
     }
 }

@@ -76,7 +76,8 @@ pub enum AdmissionError {
     /// The reserves need the LP.
     #[error(
         "LP {lp} cannot be taken off line: reserves of {reserved} % of an LP are promised{}, and {lps} LP(s) can promise \
-         {total} %: lower a reserve, stop a guest, or force it, which scales all reserves down", held(.holders)
+         {total} %: lower a reserve, stop a guest, or force it (`force = true` in an experiment), which scales all \
+         reserves down", held(.holders)
     )]
     LpNeeded {
         /// Which.
@@ -95,7 +96,7 @@ pub enum AdmissionError {
     LastLp {
         /// Which.
         lp: u32,
-        /// Why, in words.
+        /// Why, and what to do, in words.
         reason: String,
     },
     /// There is no such LP.
@@ -259,13 +260,16 @@ impl Machine {
         let left: Vec<LpId> = self.online().filter(|&other| other != lp).collect();
         let last = |reason| Err(AdmissionError::LastLp { lp: lp.0, reason });
         if left.is_empty() {
-            return last("it is the last one on line".to_owned());
+            return last("it is the last one on line: bring another one on line first".to_owned());
         }
         let stranded = self
             .guests()
             .find(|(_, guest)| !guest.stopped && !left.iter().any(|&other| guest.may_use(other)));
         if let Some((_, guest)) = stranded {
-            return last(format!("guest {} may use no other", guest.name));
+            return last(format!(
+                "guest {} may use no other: widen its affinity",
+                guest.name
+            ));
         }
         if force {
             return Ok(());
@@ -286,7 +290,8 @@ impl Machine {
             let lps = left.iter().filter(usable).count() as u32;
             if guest.reserve > Reserve::default() && guest.vps > lps as usize {
                 return last(format!(
-                    "guest {} has a reserve on {} VPs, and {lps} LP(s) would be left to it",
+                    "guest {} has a reserve on {} VPs, and {lps} LP(s) would be left to it: \
+                     set its reserve to 0, or force it (`force = true` in an experiment)",
                     guest.name, guest.vps
                 ));
             }

@@ -189,7 +189,8 @@ fn an_lp_that_reserves_need_stays() {
         &[(1, 60.0, None), (1, 0.0, None), (1, 60.0, None)],
         |scheduler, now| scheduler.lp_off(now, LpId(1), false),
         "LP 1 cannot be taken off line: reserves of 120 % of an LP are promised (held by g0: 60 %, g2: 60 %), and 1 \
-         LP(s) can promise 99 %: lower a reserve, stop a guest, or force it, which scales all reserves down",
+         LP(s) can promise 99 %: lower a reserve, stop a guest, or force it (`force = true` in an experiment), which \
+         scales all reserves down",
     );
     // All of them would fit on two LPs, but g0 and g1 may use only one of these.
     refused(
@@ -203,7 +204,8 @@ fn an_lp_that_reserves_need_stays() {
         2,
         &[(2, 10.0, None)],
         |scheduler, now| scheduler.lp_off(now, LpId(1), false),
-        "LP 1 cannot be taken off line: guest g0 has a reserve on 2 VPs, and 1 LP(s) would be left to it",
+        "LP 1 cannot be taken off line: guest g0 has a reserve on 2 VPs, and 1 LP(s) would be left to it: \
+         set its reserve to 0, or force it (`force = true` in an experiment)",
     );
 }
 
@@ -240,7 +242,7 @@ fn the_last_lp_stays_even_if_forced() {
             1,
             &[(1, 0.0, None)],
             |scheduler, now| scheduler.lp_off(now, LpId(0), force),
-            "LP 0 cannot be taken off line: it is the last one on line",
+            "LP 0 cannot be taken off line: it is the last one on line: bring another one on line first",
         );
         refused_after(
             3,
@@ -250,13 +252,13 @@ fn the_last_lp_stays_even_if_forced() {
                 scheduler.lp_off(now, LpId(2), force).unwrap();
             },
             |scheduler, now| scheduler.lp_off(now, LpId(1), force),
-            "LP 1 cannot be taken off line: it is the last one on line",
+            "LP 1 cannot be taken off line: it is the last one on line: bring another one on line first",
         );
         refused(
             2,
             &[(1, 0.0, None), (1, 0.0, Some(&[1]))],
             |scheduler, now| scheduler.lp_off(now, LpId(1), force),
-            "LP 1 cannot be taken off line: guest g1 may use no other",
+            "LP 1 cannot be taken off line: guest g1 may use no other: widen its affinity",
         );
     }
 }
