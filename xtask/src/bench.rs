@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the harness optimised, the run, its table, and only then the report, whose libraries take minutes to build.
 
 use crate::child::{BY_SIGNAL, Signals};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
@@ -15,6 +15,13 @@ With no EXPERIMENT the shipped suite runs: production-test, three-weights, tlfs,
 cap, reserve, reserve-floor. `target/release/apportion list` shows all that are shipped.
 Everything else goes to `apportion run`:";
 
+const REPORT_HELP: &str = "\
+Write the report of a recording into its folder
+
+Usage: cargo xtask report [DIR]
+
+Without DIR the latest recording is meant, results/latest.";
+
 /// Ctrl-C, as a shell tells it.
 const INTERRUPTED: u8 = 130;
 
@@ -24,10 +31,9 @@ const RECORDED: [u8; 4] = [0, 3, 4, 77];
 
 /// The whole command; ends with the run's exit code.
 pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
+    let workspace = workspace()?;
     let signals = Signals::catch()?;
-    let help = arguments
-        .iter()
-        .any(|argument| argument == "--help" || argument == "-h");
+    let help = arguments.iter().any(is_help);
     if help {
         println!("{HELP}\n");
     }
@@ -35,12 +41,13 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
         .iter()
         .partition(|argument| *argument == "--no-report");
 
-    let built = signals.run(cargo().args(["build", "--release", "--package", "apportion"]))?;
+    let built =
+        signals.run(cargo(&workspace).args(["build", "--release", "--package", "apportion"]))?;
     if built != 0 {
         return Ok(ExitCode::from(failed_build(built)));
     }
     let before = latest();
-    let apportion = binary("release", "apportion");
+    let apportion = binary(&workspace, "release", "apportion");
     let ran = signals.run(Command::new(apportion).arg("run").args(&for_run))?;
     if help || !own.is_empty() {
         return Ok(ExitCode::from(ran));
@@ -56,7 +63,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     if !RECORDED.contains(&ran) {
         return Ok(ExitCode::from(ran));
     }
-    let reported = write_report(&signals, &dir)?;
+    let reported = write_report(&signals, &workspace, &dir)?;
     if reported != 0 {
         eprintln!(
             "the report was not written; the recording in {} is whole",
@@ -69,26 +76,42 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
 
 /// `cargo xtask report [DIR]`: report.md for a recording, the latest one by default.
 pub(crate) fn report(arguments: &[String]) -> Result<ExitCode> {
+    if arguments.iter().any(is_help) {
+        println!("{REPORT_HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let dir = match arguments {
         [] => latest().context("there is no results/latest here: name the recording's folder")?,
         [dir] if !dir.starts_with('-') => dir.into(),
         _ => {
-            eprintln!("Usage: cargo xtask report [DIR]");
+            eprintln!("{REPORT_HELP}");
             return Ok(ExitCode::from(2));
         }
     };
-    Ok(ExitCode::from(write_report(&Signals::catch()?, &dir)?))
+    let (workspace, signals) = (workspace()?, Signals::catch()?);
+    Ok(ExitCode::from(write_report(&signals, &workspace, &dir)?))
 }
 
-fn write_report(signals: &Signals, recording: &Path) -> Result<u8> {
+fn is_help(argument: &String) -> bool {
+    argument == "--help" || argument == "-h"
+}
+
+fn write_report(signals: &Signals, workspace: &Path, recording: &Path) -> Result<u8> {
     eprintln!(
         "writing the report (the first time its libraries are built, which takes some minutes)"
     );
     // With the whole workspace selected, polars gets the features that
     // `cargo test --workspace` gives it, and is built once for both.
-    let built = signals.run(cargo().args(["build", "--workspace", "--bin", "apportion-report"]))?;
+    let built = signals.run(cargo(workspace).args([
+        "build",
+        "--workspace",
+        "--bin",
+        "apportion-report",
+    ]))?;
     match built {
-        0 => signals.run(Command::new(binary("debug", "apportion-report")).arg(recording)),
+        0 => {
+            signals.run(Command::new(binary(workspace, "debug", "apportion-report")).arg(recording))
+        }
         code => Ok(failed_build(code)),
     }
 }
@@ -98,22 +121,30 @@ fn failed_build(code: u8) -> u8 {
     if code >= BY_SIGNAL { code } else { 1 }
 }
 
-fn cargo() -> Command {
+fn cargo(workspace: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace());
+    cargo.current_dir(workspace);
     cargo
 }
 
-fn workspace() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
+/// The folder of the workspace, as `cargo xtask` tells it: a build knows only where it once was.
+fn workspace() -> Result<PathBuf> {
+    let xtask = env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask`")?;
+    match xtask.parent() {
+        Some(workspace) if workspace.join("Cargo.toml").exists() => Ok(workspace.to_owned()),
+        _ => bail!(
+            "there is no workspace around {}: start this as `cargo xtask` in the checkout",
+            xtask.display()
+        ),
+    }
 }
 
-fn binary(profile: &str, name: &str) -> PathBuf {
+fn binary(workspace: &Path, profile: &str, name: &str) -> PathBuf {
     // cargo runs in the workspace's folder: a relative value is relative to that.
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let target = workspace().join(target);
-    target.join(profile).join(name)
+    workspace.join(target).join(profile).join(name)
 }
 
 /// Where a run with these arguments leaves its recording.
