@@ -51,8 +51,8 @@ pub(crate) struct Fair {
     accounts: Vec<Account>,
     queues: Queues,
     losses: Losses,
-    /// Whoever shuns an LP.
-    shunning: Vec<VpId>,
+    /// By LP, who has just moved away from it: it is not there for the LP's next choice.
+    gone: Vec<Option<VpId>>,
     /// Whoever had all that it could use, and was behind by more than a bucket nevertheless.
     owed: BTreeSet<VpId>,
     /// By guest.
@@ -90,9 +90,6 @@ struct Account {
     ahead: bool,
     /// Where it runs, or ran last, and what had been lost when it came there.
     came: Mark,
-    /// It has left this LP for its home, and is not there for the LP's next choice unless its
-    /// home has decided before.
-    shuns: Option<LpId>,
 }
 
 impl Fair {
@@ -104,7 +101,7 @@ impl Fair {
             accounts: Vec::new(),
             queues: Queues::new(&config.topology, config.slice),
             losses: Losses::new(&config.topology, config.slice),
-            shunning: Vec::new(),
+            gone: vec![None; config.topology.lps() as usize],
             owed: BTreeSet::new(),
             members: Vec::new(),
             looks: Vec::new(),
@@ -235,8 +232,6 @@ impl Policy for Fair {
 
     fn changed(&mut self, now: Nanos, machine: &Machine) {
         self.advance(now);
-        // The LP for which somebody shuns another may be off line.
-        self.stop_shunning(|_, _| true);
         let mut stale = self.classes.set_online(machine);
         self.accounts.resize(machine.vps.len(), Account::default());
         for (id, guest) in machine.guests() {
@@ -281,8 +276,7 @@ impl Policy for Fair {
     fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         self.advance(now);
         let vp = self.choose(lp, machine);
-        // Its home has decided, or the LP that it left has, once.
-        self.stop_shunning(|vp, shuns| machine.vp(vp).home == lp || shuns == Some(lp));
+        self.gone[lp.index()] = None;
         let vp = vp?;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
@@ -344,10 +338,7 @@ impl Policy for Fair {
         let others = topology.lps_of(topology.node_of(lp));
         let others = others.filter(|&other| other != lp && machine.may_run(vp, other));
         let next = self.losses.better_than(lp, others);
-        if next.is_some() {
-            account.shuns = Some(lp);
-            self.shunning.push(vp);
-        }
+        self.gone[lp.index()] = next.map(|_| vp);
         next
     }
 
@@ -418,19 +409,6 @@ impl Fair {
             self.accounts[vp.index()].balance += excess;
             self.classes.shrink_class(account.class, -excess);
         }
-    }
-
-    /// Of those that shun an LP, those for whom `which` holds do so no more.
-    fn stop_shunning(&mut self, which: impl Fn(VpId, Option<LpId>) -> bool) {
-        let accounts = &mut self.accounts;
-        self.shunning.retain(|&vp| {
-            let shuns = &mut accounts[vp.index()].shuns;
-            let stops = which(vp, *shuns);
-            if stops {
-                *shuns = None;
-            }
-            !stops
-        });
     }
 
     fn enqueue(&mut self, vp: VpId, machine: &Machine) {

@@ -230,7 +230,7 @@ impl Fair {
             if !self.is_among(among, queue.class) || !machine.may_run(first, lp) {
                 continue;
             }
-            let comes = |&(_, vp): &(Fixed, VpId)| self.accounts[vp.index()].shuns != Some(lp);
+            let comes = |&(_, vp): &(Fixed, VpId)| self.gone[lp.index()] != Some(vp);
             let Some((balance, vp)) = queue.iter().find(comes) else {
                 continue;
             };
