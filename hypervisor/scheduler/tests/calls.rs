@@ -263,6 +263,14 @@ fn a_vp_due_an_lp_moves_when_it_has_lost_16_slices_more_than_others() {
         lose(&mut scheduler, Nanos(lost));
         assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(home), "{lost}");
     }
+    // One that may run nowhere else stays.
+    let mut scheduler = one_due_an_lp();
+    let bound = Some([LpId(0)].into_iter().collect());
+    scheduler
+        .set_affinity(Nanos::ZERO, GuestId(0), bound)
+        .unwrap();
+    lose(&mut scheduler, Nanos(40_000_000));
+    assert_eq!(scheduler.machine().vp(VpId(0)).home, LpId(0));
     // One that is not due a whole LP does not: another LP fetches it if it falls behind.
     let mut scheduler = one_due_an_lp();
     scheduler
