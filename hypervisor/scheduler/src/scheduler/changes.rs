@@ -3,7 +3,7 @@
 use super::{NewGuest, Scheduler};
 use crate::admission::{AdmissionError, Wanted};
 use crate::caps::Bucket;
-use crate::controls::Controls;
+use crate::controls::{Controls, Reserve};
 use crate::machine::{Guest, Vp, VpState};
 use crate::policy::Leave;
 use crate::topology::LpSet;
@@ -43,17 +43,34 @@ impl Scheduler {
 
     pub(super) fn do_add_vp(&mut self, now: Nanos, id: GuestId) -> Result<VpId, AdmissionError> {
         let guest = self.machine.guest(id);
-        refuse_stopped(guest)?;
-        self.machine.admit(&Wanted {
-            guest: Some(id),
-            name: &guest.name,
-            vps: guest.vps.len() + 1,
-            reserve: guest.controls.reserve,
-            affinity: guest.affinity.as_ref(),
-        })?;
+        let (vps, reserve) = (guest.vps.len() + 1, guest.controls.reserve);
+        self.admit_as(id, vps, reserve, guest.affinity.as_ref())?;
         let vp = self.push_vp(now, id);
         self.policy.changed(now, &self.machine);
         Ok(vp)
+    }
+
+    /// Whether a guest that was not stopped may have so many VPs, with such a reserve, on such LPs.
+    fn admit_as(
+        &self,
+        id: GuestId,
+        vps: usize,
+        reserve: Reserve,
+        affinity: Option<&LpSet>,
+    ) -> Result<(), AdmissionError> {
+        let guest = self.machine.guest(id);
+        if guest.stopped {
+            return Err(AdmissionError::Stopped {
+                guest: guest.name.clone(),
+            });
+        }
+        self.machine.admit(&Wanted {
+            guest: Some(id),
+            name: &guest.name,
+            vps,
+            reserve,
+            affinity,
+        })
     }
 
     fn push_vp(&mut self, now: Nanos, id: GuestId) -> VpId {
@@ -144,14 +161,8 @@ impl Scheduler {
         controls: Controls,
     ) -> Result<(), AdmissionError> {
         let guest = self.machine.guest(id);
-        refuse_stopped(guest)?;
-        self.machine.admit(&Wanted {
-            guest: Some(id),
-            name: &guest.name,
-            vps: guest.vps.len(),
-            reserve: controls.reserve,
-            affinity: guest.affinity.as_ref(),
-        })?;
+        let affinity = guest.affinity.as_ref();
+        self.admit_as(id, guest.vps.len(), controls.reserve, affinity)?;
         let vps = guest.vps.clone();
         self.machine.guests[id.index()].controls = controls;
         self.policy.changed(now, &self.machine);
@@ -180,14 +191,8 @@ impl Scheduler {
         affinity: Option<LpSet>,
     ) -> Result<(), AdmissionError> {
         let guest = self.machine.guest(id);
-        refuse_stopped(guest)?;
-        self.machine.admit(&Wanted {
-            guest: Some(id),
-            name: &guest.name,
-            vps: guest.vps.len(),
-            reserve: guest.controls.reserve,
-            affinity: affinity.as_ref(),
-        })?;
+        let reserve = guest.controls.reserve;
+        self.admit_as(id, guest.vps.len(), reserve, affinity.as_ref())?;
         let vps = guest.vps.clone();
         self.machine.restricted |= affinity.is_some();
         let guest = &mut self.machine.guests[id.index()];
@@ -241,13 +246,4 @@ impl Scheduler {
         }
         Ok(())
     }
-}
-
-fn refuse_stopped(guest: &Guest) -> Result<(), AdmissionError> {
-    if guest.stopped {
-        return Err(AdmissionError::Stopped {
-            guest: guest.name.clone(),
-        });
-    }
-    Ok(())
 }
