@@ -13,8 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is still owed to rounding before it is paid out: a microsecond.
 const ROUNDING: Fixed = 1_000 << RATE_BITS;
 
-/// What makes VPs alike. The guest counts where weights are shared within it.
-type Key = (Controls, Option<GuestId>, Option<LpSet>);
+/// What makes VPs alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    controls: Controls,
+    /// Where weights are shared within a guest: which.
+    shared_by: Option<GuestId>,
+    affinity: Option<LpSet>,
+}
 
 /// VPs that compete with each other for some of the LPs: all of them, but for affinity.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,10 +115,19 @@ impl Classes {
         }
     }
 
+    /// Whether a guest's VPs, which belong to a class, still do by its controls and affinity.
+    pub(super) fn suits(&self, class: u32, guest: &Guest) -> bool {
+        let key = self.all.get(class as usize).map(|class| &class.key);
+        key.is_some_and(|key| key.controls == guest.controls && key.affinity == guest.affinity)
+    }
+
     /// The class of a guest's VPs.
     pub(super) fn of(&mut self, id: GuestId, guest: &Guest) -> u32 {
-        let shared = self.scope == WeightScope::Guest;
-        let key = (guest.controls, shared.then_some(id), guest.affinity.clone());
+        let key = Key {
+            controls: guest.controls,
+            shared_by: (self.scope == WeightScope::Guest).then_some(id),
+            affinity: guest.affinity.clone(),
+        };
         if let Some(&class) = self.by_key.get(&key) {
             return class;
         }
@@ -319,7 +334,7 @@ impl Classes {
             let fluid = self.fluid(class);
             self.all[class as usize].fluid = fluid;
         }
-        let bound = |class: &Class| class.count > 0 && class.key.2.is_some();
+        let bound = |class: &Class| class.count > 0 && class.key.affinity.is_some();
         if self.all.iter().any(bound) {
             self.solve_by_places();
         } else {
@@ -331,9 +346,8 @@ impl Classes {
     }
 
     fn claim(class: &Class) -> Claim {
-        let (controls, shared, _) = &class.key;
-        let shared_by = shared.map_or(1, |_| class.count);
-        Claim::new(controls, class.count, shared_by)
+        let shared_by = class.key.shared_by.map_or(1, |_| class.count);
+        Claim::new(&class.key.controls, class.count, shared_by)
     }
 
     fn solve_as_one(&mut self) {
@@ -366,11 +380,11 @@ impl Classes {
             .collect();
         let mut sets: Vec<Option<&LpSet>> = members
             .iter()
-            .map(|&class| self.all[class].key.2.as_ref())
+            .map(|&class| self.all[class].key.affinity.as_ref())
             .collect();
         sets.sort_unstable();
         sets.dedup();
-        let group_of = |class: &Class| sets.binary_search(&class.key.2.as_ref());
+        let group_of = |class: &Class| sets.binary_search(&class.key.affinity.as_ref());
         let (places, kind_of) = places(&sets, &self.online);
         let in_groups = |groups: &[usize]| -> Vec<usize> {
             members

@@ -16,11 +16,9 @@ mod pick;
 mod queues;
 
 use crate::caps::DEPTH as CAP_DEPTH;
-use crate::controls::Controls;
 use crate::machine::{Config, Machine, VpState};
 use crate::policy::{Leave, Policy};
 use crate::rates::{ONE, RATE_BITS};
-use crate::topology::LpSet;
 use crate::units::{LpId, Nanos, VpId};
 use classes::Classes;
 use losses::{Losses, Mark};
@@ -62,10 +60,8 @@ pub(crate) struct Fair {
 }
 
 /// A guest's VPs in the class that they belong to.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Members {
-    controls: Controls,
-    affinity: Option<LpSet>,
     vps: u32,
     class: u32,
 }
@@ -246,14 +242,11 @@ impl Policy for Fair {
                 self.classes.exit(known.class, vps);
                 continue;
             }
-            let known = &self.members[id.index()];
-            let same = known.controls == guest.controls && known.affinity == guest.affinity;
-            if same && known.vps as usize == guest.vps.len() {
+            let known = self.members[id.index()];
+            if known.vps as usize == guest.vps.len() && self.classes.suits(known.class, guest) {
                 continue;
             }
             let members = Members {
-                controls: guest.controls,
-                affinity: guest.affinity.clone(),
                 vps: guest.vps.len() as u32,
                 class: self.classes.of(id, guest),
             };
@@ -261,8 +254,8 @@ impl Policy for Fair {
             for &vp in &guest.vps {
                 stale |= self.change_class(vp, members.class, machine);
             }
-            let before = std::mem::replace(&mut self.members[id.index()], members);
-            self.classes.exit(before.class, before.vps);
+            self.members[id.index()] = members;
+            self.classes.exit(known.class, known.vps);
         }
         if stale {
             self.resolve();
