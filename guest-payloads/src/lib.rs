@@ -24,7 +24,7 @@ mod tests {
         let (e_type, e_machine, e_entry) = (field(16, 2), field(18, 2), field(24, 8));
         assert_eq!(e_type, 2, "ET_EXEC: loaded where it is linked to");
         assert_eq!(e_machine, 62, "x86-64");
-        assert!((layout::IMAGE..layout::MEMORY).contains(&e_entry));
+        assert!((layout::IMAGE..layout::HEAP).contains(&e_entry));
     }
 
     #[test]

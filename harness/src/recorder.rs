@@ -4,7 +4,7 @@ use crate::ledger::{Closed, Ledger};
 use crate::plan::Planned;
 use crate::progress::Progress;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
-use apportion_hypervisor::{Flow, Observer, RunOutcome};
+use apportion_hypervisor::{Flow, Observer, RunOutcome, Said};
 use apportion_recording::{
     self as recording, DecisionRow, DispatchRow, EventKind, EventRow, Writer,
 };
@@ -214,6 +214,11 @@ impl Observer for Recorder<'_> {
                 )),
                 ..self.row(at, EventKind::Controls)
             }),
+            LogEntry::InterruptsPosted { guest, count, at } => self.event(EventRow {
+                guest: Some(self.guest_name(guest)),
+                value: Some(i64::from(count)),
+                ..self.row(at, EventKind::Interrupts)
+            }),
             LogEntry::LpChanged { lp, online, at } => {
                 let kind = if online {
                     EventKind::LpOn
@@ -242,6 +247,15 @@ impl Observer for Recorder<'_> {
             })?;
         }
         Ok(())
+    }
+
+    fn said(&mut self, said: &Said) -> Result<(), Refused> {
+        self.event(EventRow {
+            guest: Some(self.guest_name(said.guest)),
+            vp: Some(said.vp),
+            detail: Some(said.text.clone()),
+            ..self.row(said.at, EventKind::GuestLog)
+        })
     }
 
     fn tick(&mut self, now: Nanos, until: Nanos) -> Result<Flow, Refused> {

@@ -42,13 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (lps, vps) = (argument(0, 64)?, argument(1, 512)?);
     let (seconds, nodes) = (argument(2, 10)?, argument(3, 1)?);
     let guest = |index: u32| -> Result<GuestSpec, Box<dyn Error>> {
-        Ok(GuestSpec {
-            name: format!("g{index}"),
-            vps: VPS.min(vps - index * VPS),
-            controls: Controls::with_weight(Weight::new(i64::from(100 * (1 + index % 10)))?),
-            affinity: None,
-            payload: Payload::Burn,
-        })
+        Ok(GuestSpec::new(
+            &format!("g{index}"),
+            VPS.min(vps - index * VPS),
+            Controls::with_weight(Weight::new(i64::from(100 * (1 + index % 10)))?),
+            Payload::Burn,
+        ))
     };
     let spec = RunSpec {
         lps,

@@ -17,6 +17,11 @@ pub(crate) fn thread_cpu() -> Nanos {
     Nanos(nanos(clock_gettime(ClockId::ThreadCPUTime)))
 }
 
+/// CPU time that all threads of this process have received.
+pub(crate) fn process_cpu() -> Nanos {
+    Nanos(nanos(clock_gettime(ClockId::ProcessCPUTime)))
+}
+
 /// CLOCK_MONOTONIC counted from an origin: the same for every LP and every run of a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

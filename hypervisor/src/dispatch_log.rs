@@ -89,6 +89,15 @@ pub enum LogEntry {
         /// When.
         at: Nanos,
     },
+    /// Interrupts were posted to each VP of a guest.
+    InterruptsPosted {
+        /// Which.
+        guest: GuestId,
+        /// How many to each.
+        count: u32,
+        /// When.
+        at: Nanos,
+    },
     /// An LP was taken off line or on line.
     LpChanged {
         /// Which.
@@ -126,6 +135,9 @@ impl LogEntry {
                 at,
             },
             Action::AddVp { .. } => LogEntry::VpAdded { vp: vp?, at },
+            Action::PostInterrupts { guest, count } => {
+                LogEntry::InterruptsPosted { guest, count, at }
+            }
             Action::LpOff { lp, .. } => LogEntry::LpChanged {
                 lp,
                 online: false,
@@ -146,6 +158,7 @@ impl LogEntry {
             LogEntry::Sample { at, .. }
             | LogEntry::VpAdded { at, .. }
             | LogEntry::ControlsChanged { at, .. }
+            | LogEntry::InterruptsPosted { at, .. }
             | LogEntry::LpChanged { at, .. }
             | LogEntry::Vp(Happened { at, .. })
             | LogEntry::GuestStarted { at, .. }

@@ -1,8 +1,11 @@
 //! The one interface between whoever wants guests run and whatever runs them.
 
+use crate::counters::Snapshot;
 use crate::dispatch_log::LogEntry;
 use crate::run_spec::RunSpec;
-use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos};
+use apportion_abi::Features;
+use apportion_abi::shared::Value;
+use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos, VpId};
 use std::error::Error as StdError;
 use std::io;
 use thiserror::Error;
@@ -29,6 +32,30 @@ pub trait Observer {
     /// # Errors
     /// Whatever kept them from being recorded; the run is stopped then.
     fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Box<dyn StdError + Send + Sync>>;
+
+    /// A burst, an awakening or a reading that a guest recorded by itself. Those of one VP come in order.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the run is stopped then.
+    fn burst(&mut self, _: &Burst) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Ok(())
+    }
+
+    /// A line that a guest said for the log.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the run is stopped then.
+    fn said(&mut self, _: &Said) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Ok(())
+    }
+
+    /// All counters: as the guests start, about once a second, as measuring begins and as it ends.
+    ///
+    /// # Errors
+    /// Whatever kept them from being recorded; the run is stopped then.
+    fn counters(&mut self, _: &Snapshot) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Ok(())
+    }
 
     /// About every 50 ms: it is `now`, and the run ends at `until`.
     ///
@@ -58,6 +85,51 @@ pub struct RunOutcome {
     pub steal: Option<Nanos>,
     /// Involuntary context switches of the dispatchers.
     pub involuntary_switches: u64,
+    /// What each VP that was there says of itself.
+    pub reports: Vec<VpReport>,
+    /// The counters as measuring began and as it ended; an engine that has none leaves it out.
+    pub measured: Option<[Snapshot; 2]>,
+    /// The counters at the very end, when every interrupt was handled.
+    pub counters: Option<Snapshot>,
+}
+
+/// What a VP reports by itself, see [`Value`]; nothing of it was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpReport {
+    /// Which VP.
+    pub vp: VpId,
+    /// What its guest may use of the processor.
+    pub features: Features,
+    /// As measuring began.
+    pub before: Vec<(Value, u64)>,
+    /// As it ended.
+    pub after: Vec<(Value, u64)>,
+}
+
+/// A piece of work in a guest's own time, on the engine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Whose.
+    pub vp: VpId,
+    /// When it was due; of payload `clock`: the page's first reading.
+    pub due: Nanos,
+    /// When it began; of payload `clock`: what the hypercall gave.
+    pub start: Nanos,
+    /// When it was done; of payload `clock`: the page's second reading.
+    pub done: Nanos,
+}
+
+/// A line that a guest said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Which guest.
+    pub guest: GuestId,
+    /// Which of its VPs.
+    pub vp: u32,
+    /// When.
+    pub at: Nanos,
+    /// Printable text.
+    pub text: String,
 }
 
 /// A guest's end.
@@ -143,6 +215,19 @@ pub enum EngineError {
         needed: u64,
         /// The hard limit.
         limit: u64,
+    },
+    /// More memory than the host has left.
+    #[error(
+        "the guests may use {} MiB of memory together, the host has {} MiB left: \
+         use fewer guests or a smaller `memory`",
+        .wanted >> 20,
+        .available >> 20
+    )]
+    TooLittleMemory {
+        /// By all guests, bytes.
+        wanted: u64,
+        /// Left, bytes.
+        available: u64,
     },
     /// KVM refused to run a VP.
     #[error("LP {lp}: KVM_RUN failed: {source}")]

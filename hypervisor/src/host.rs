@@ -2,7 +2,9 @@
 
 use apportion_scheduler::Nanos;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_current_timer_slack};
+use rustix::thread::{
+    CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity, set_current_timer_slack,
+};
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -47,6 +49,59 @@ pub fn steal(cpus: &[u32]) -> Option<Nanos> {
     Some(Nanos::from_millis(ticks * 10))
 }
 
+/// The host CPU that the calling thread runs on.
+pub(crate) fn current_cpu() -> u32 {
+    sched_getcpu() as u32
+}
+
+/// How the time of a host CPU was spent since boot, in ticks of 10 ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTimes {
+    /// Whatever ran.
+    pub(crate) busy: Nanos,
+    /// Nothing did.
+    pub(crate) idle: Nanos,
+    /// The outer host took it.
+    pub(crate) steal: Nanos,
+}
+
+/// By CPU; `None` where the kernel does not tell of all of them.
+pub(crate) fn cpu_times(cpus: &[u32]) -> Option<Vec<CpuTimes>> {
+    parse_cpu_times(&fs::read_to_string("/proc/stat").ok()?, cpus)
+}
+
+fn parse_cpu_times(stat: &str, cpus: &[u32]) -> Option<Vec<CpuTimes>> {
+    let of = |cpu: &u32| {
+        let name = format!("cpu{cpu}");
+        let line = stat
+            .lines()
+            .find(|line| line.split_ascii_whitespace().next() == Some(&name))?;
+        // user nice system idle iowait irq softirq steal; guest time is part of user's.
+        let mut ticks = [0; 8];
+        for (tick, field) in ticks.iter_mut().zip(line.split_ascii_whitespace().skip(1)) {
+            *tick = field.parse().ok()?;
+        }
+        let [user, nice, system, idle, iowait, irq, softirq, steal] = ticks;
+        let time = |ticks: u64| Nanos::from_millis(10 * ticks);
+        Some(CpuTimes {
+            busy: time(user + nice + system + irq + softirq),
+            idle: time(idle + iowait),
+            steal: time(steal),
+        })
+    };
+    cpus.iter().map(of).collect()
+}
+
+/// Bytes of memory that the host could still give out; `None` where the kernel does not tell.
+pub(crate) fn available_memory() -> Option<u64> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
 /// Involuntary context switches of the calling thread since it began.
 pub(crate) fn involuntary_switches() -> u64 {
     let Ok(status) = fs::read_to_string("/proc/thread-self/status") else {
@@ -82,10 +137,36 @@ pub fn vps_move_freely() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 13)
 }
 
+/// Whether KVM decides what CPUID shows a guest. PVM runs guests as processes
+/// of the host, which lets them read it as it is.
+pub fn intercepts_cpuid() -> bool {
+    kvm_flavour() != "pvm"
+}
+
 /// Which back end KVM has here: `vmx`, `svm`, `pvm` or `unknown`.
 pub fn kvm_flavour() -> &'static str {
     [("kvm_pvm", "pvm"), ("kvm_intel", "vmx"), ("kvm_amd", "svm")]
         .into_iter()
         .find(|(module, _)| Path::new("/sys/module").join(module).exists())
         .map_or("unknown", |(_, flavour)| flavour)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_cpus_are_read_by_their_names() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\n\
+                    cpu1 10 1 2 300 4 5 6 7 8 9\n\
+                    cpu10 1 1 1 1 1 1 1 1 1 1\nintr 5\n";
+        let times = CpuTimes {
+            busy: Nanos::from_millis(240),
+            idle: Nanos::from_millis(3_040),
+            steal: Nanos::from_millis(70),
+        };
+        assert_eq!(parse_cpu_times(stat, &[1]), Some(vec![times]));
+        assert_eq!(parse_cpu_times(stat, &[0]), None);
+        assert_eq!(parse_cpu_times("", &[]), Some(Vec::new()));
+    }
 }

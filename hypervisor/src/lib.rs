@@ -4,17 +4,19 @@
 //! [`SimulatorEngine`] drives the very same scheduler in virtual time.
 
 mod clock;
+pub mod counters;
 mod demand;
 pub mod dispatch_log;
 pub mod engine;
-mod guest;
+pub mod guest;
 pub mod host;
 pub mod kvm;
+mod reference;
 mod run_spec;
 mod simulator;
 
+pub use apportion_abi::{Attack, Features, Ns, Payload, Processor};
 pub use clock::Clock;
-pub use engine::{Engine, EngineError, Flow, Observer, RunOutcome};
-pub use guest::Payload;
+pub use engine::{Burst, Engine, EngineError, Flow, Observer, RunOutcome, Said, VpReport};
 pub use run_spec::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};
 pub use simulator::{SimulatorEngine, Trace};

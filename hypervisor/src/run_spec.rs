@@ -1,7 +1,7 @@
 //! What is to be run: guests, LPs, changes on the way. The same for every engine.
 
 use crate::engine::EngineError;
-use crate::guest::Payload;
+use apportion_abi::{Payload, Processor, layout};
 use apportion_scheduler::{
     AdmissionError, Config, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
     ReserveModel, Scheduler, Topology, VpId, WeightScope,
@@ -60,6 +60,28 @@ pub struct GuestSpec {
     pub affinity: Option<LpSet>,
     /// What they do.
     pub payload: Payload,
+    /// Bytes of memory, a multiple of [`apportion_abi::layout::LARGE_PAGE`].
+    pub memory: u64,
+    /// What they see of the processor.
+    pub processor: Processor,
+    /// Timer interrupts that each VP gets in a second.
+    pub ticks: u32,
+}
+
+impl GuestSpec {
+    /// A guest with the least memory, all of the processor, free to run anywhere, without ticks.
+    pub fn new(name: &str, vps: u32, controls: Controls, payload: Payload) -> GuestSpec {
+        GuestSpec {
+            name: name.to_owned(),
+            vps,
+            controls,
+            affinity: None,
+            payload,
+            memory: layout::LEAST_MEMORY,
+            processor: Processor::Host,
+            ticks: 0,
+        }
+    }
 }
 
 /// Something that changes while the guests run.
@@ -85,6 +107,13 @@ pub enum Action {
     AddVp {
         /// Which.
         guest: GuestId,
+    },
+    /// Posts interrupts to each VP of a guest.
+    PostInterrupts {
+        /// Which.
+        guest: GuestId,
+        /// How many.
+        count: u32,
     },
     /// Takes an LP off line.
     LpOff {
@@ -196,6 +225,8 @@ impl Action {
                 scheduler.start(now, &[vp]);
                 return Ok(Some(vp));
             }
+            // For the engine to do: the scheduler knows no interrupts.
+            Action::PostInterrupts { .. } => {}
             Action::LpOff { lp, force } => scheduler.lp_off(now, lp, force)?,
             Action::LpOn { lp } => scheduler.lp_on(now, lp)?,
         }

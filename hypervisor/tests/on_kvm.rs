@@ -1,19 +1,16 @@
 //! The engine on real KVM.
 
 mod kvm_only;
+mod rig;
 
-use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
+use apportion_hypervisor::dispatch_log::{Dispatch, Reason};
 use apportion_hypervisor::kvm::KvmEngine;
-use apportion_hypervisor::{
-    Action, Change, Engine, EngineError, Flow, GuestSpec, Observer, Payload, RunOutcome, RunSpec,
-    SimulatorSpec, host,
-};
+use apportion_hypervisor::{Action, Change, Engine, EngineError, Payload, RunOutcome, host};
 use apportion_scheduler::{
-    Call, Cap, Controls, Entry, GuestId, LpId, Nanos, PolicyKind, Replay, Reserve, ReserveModel,
-    VpId, Weight, WeightScope, What,
+    Call, Cap, Controls, GuestId, LpId, Nanos, PolicyKind, Replay, Reserve, Weight, What,
 };
+use rig::{Keep, burners, guest, lps, ms, run};
 use std::collections::HashMap;
-use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -45,114 +42,6 @@ fn main() -> ExitCode {
             replays_identically,
         ),
     ])
-}
-
-/// Keeps everything; stops after a while if told to.
-#[derive(Default)]
-struct Keep {
-    dispatches: Vec<Dispatch>,
-    happened: Vec<(VpId, What)>,
-    changed_at: Vec<Nanos>,
-    decisions: Vec<Entry>,
-    idle: Nanos,
-    crashed: Vec<GuestId>,
-    stop_after: Option<Nanos>,
-}
-
-impl Observer for Keep {
-    fn entry(&mut self, entry: &LogEntry) -> Result<(), Box<dyn Error + Send + Sync>> {
-        match *entry {
-            LogEntry::Dispatch(dispatch) => self.dispatches.push(dispatch),
-            LogEntry::Idle { start, end, .. } => self.idle += end.since(start),
-            LogEntry::GuestCrashed { guest, .. } => self.crashed.push(guest),
-            LogEntry::Vp(happened) => self.happened.push((happened.vp, happened.what)),
-            LogEntry::VpAdded { at, .. }
-            | LogEntry::ControlsChanged { at, .. }
-            | LogEntry::LpChanged { at, .. } => self.changed_at.push(at),
-            LogEntry::GuestStarted { .. } | LogEntry::Sample { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn decisions(&mut self, mut entries: Vec<Entry>) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.decisions.append(&mut entries);
-        Ok(())
-    }
-
-    fn tick(&mut self, now: Nanos, _: Nanos) -> Result<Flow, Box<dyn Error + Send + Sync>> {
-        Ok(match self.stop_after {
-            Some(stop) if now >= stop => Flow::Stop,
-            _ => Flow::Continue,
-        })
-    }
-}
-
-impl Keep {
-    fn sum(&self, of: impl Fn(&Dispatch) -> u64, vps: impl Iterator<Item = u32>) -> f64 {
-        let vps: Vec<u32> = vps.collect();
-        self.dispatches
-            .iter()
-            .filter(|dispatch| vps.contains(&dispatch.vp.0))
-            .map(|dispatch| of(dispatch) as f64)
-            .sum()
-    }
-
-    /// Percentages by guest.
-    fn shares(&self, spec: &RunSpec, of: impl Fn(&Dispatch) -> u64 + Copy) -> Vec<f64> {
-        let by_guest: Vec<f64> = (0..spec.guests.len() as u32)
-            .map(|guest| self.sum(of, spec.vps_of(GuestId(guest)).into_iter().map(|vp| vp.0)))
-            .collect();
-        let total: f64 = by_guest.iter().sum();
-        by_guest
-            .into_iter()
-            .map(|part| 100.0 * part / total)
-            .collect()
-    }
-}
-
-fn guest(name: &str, vps: u32, weight: i64, payload: Payload) -> GuestSpec {
-    GuestSpec {
-        name: name.to_owned(),
-        vps,
-        controls: Controls::with_weight(Weight::new(weight).unwrap()),
-        affinity: None,
-        payload,
-    }
-}
-
-fn burners(lps: u32, policy: PolicyKind, guests: &[(u32, i64)]) -> RunSpec {
-    RunSpec {
-        lps,
-        nodes: 1,
-        slice: Nanos::from_millis(1),
-        policy,
-        reserve_model: ReserveModel::default(),
-        weight_scope: WeightScope::default(),
-        seed: 1,
-        changes: Vec::new(),
-        decisions: false,
-        simulator: SimulatorSpec {
-            overhead: Nanos::ZERO,
-            kick_latency: Nanos::ZERO,
-        },
-        guests: guests
-            .iter()
-            .map(|&(vps, weight)| guest("burner", vps, weight, Payload::Burn))
-            .collect(),
-        warm_up: Nanos::from_millis(100),
-        duration: Nanos::from_millis(1_500),
-    }
-}
-
-/// As many LPs as the host has, two at the most.
-fn lps() -> u32 {
-    host::cpus().len().min(2) as u32
-}
-
-fn run(spec: &RunSpec) -> (Keep, RunOutcome) {
-    let mut keep = Keep::default();
-    let outcome = KvmEngine::new().unwrap().run(spec, &mut keep).unwrap();
-    (keep, outcome)
 }
 
 /// A guest's error is at most its VPs' lag: 2 slices each by design on several
@@ -344,8 +233,8 @@ fn cap_on_an_idle_host() {
 fn sleeper() {
     let mut spec = burners(1, PolicyKind::Fair, &[(1, 100), (1, 100)]);
     spec.guests[0].payload = Payload::Periodic {
-        period: Nanos::from_millis(20),
-        run: Nanos::from_millis(1),
+        period: ms(20),
+        run: ms(1),
     };
     let (keep, outcome) = run(&spec);
     // 1 ms in 20: what it wants, and no more; the other has the rest.
@@ -449,8 +338,8 @@ fn replays_identically() {
     spec.decisions = true;
     spec.guests[1].controls.cap = Cap::from_percent(30.0).unwrap();
     spec.guests[2].payload = Payload::OnOff {
-        on: Nanos::from_millis(2),
-        off: Nanos::from_millis(3),
+        on: ms(2),
+        off: ms(3),
     };
     let (keep, _) = run(&spec);
     assert!(keep.decisions.len() > 1_000, "{}", keep.decisions.len());

@@ -1,9 +1,10 @@
 //! The engine in virtual time: what it logs, and the shares that the scheduler gives under it.
 
+use apportion_abi::shared::Value;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
 use apportion_hypervisor::{
-    Action, Change, Engine, EngineError, Flow, GuestSpec, Observer, Payload, RunOutcome, RunSpec,
-    SimulatorEngine, SimulatorSpec, Trace,
+    Action, Change, Engine, EngineError, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome,
+    RunSpec, SimulatorEngine, SimulatorSpec, Trace,
 };
 use apportion_scheduler::{
     CAP_DEPTH_SLICES, Cap, Controls, Entry, GuestId, LpId, Nanos, PolicyKind, Random, Replay,
@@ -35,14 +36,12 @@ fn controls(weight: i64, reserve: f64, cap: f64) -> Controls {
     .unwrap()
 }
 
+fn ns(time: Nanos) -> Ns {
+    Ns(time.0)
+}
+
 fn guest(vps: u32, controls: Controls, payload: Payload) -> GuestSpec {
-    GuestSpec {
-        name: "guest".to_owned(),
-        vps,
-        controls,
-        affinity: None,
-        payload,
-    }
+    GuestSpec::new("guest", vps, controls, payload)
 }
 
 fn burn(vps: u32, weight: i64) -> GuestSpec {
@@ -328,8 +327,8 @@ fn longest_idle_while_ready(ran: &Ran) -> Nanos {
 #[test]
 fn an_idle_reserve_goes_to_others_and_no_lp_idles_while_a_vp_waits() {
     let sleepy = Payload::OnOff {
-        on: ms(2),
-        off: ms(10),
+        on: ns(ms(2)),
+        off: ns(ms(10)),
     };
     let reserved = guest(2, controls(100, 40.0, 100.0), sleepy);
     let light = guest(3, controls(100, 0.0, 100.0), sleepy);
@@ -415,8 +414,8 @@ fn a_vp_is_added_and_an_lp_goes_off_line_and_comes_back() {
 fn a_reserve_bounds_the_wait_of_a_vp_that_wakes() {
     // Saturated: eight burners on two LPs. A burst is a slice, 2 % of an LP; the reserve is 20 %.
     let periodic = Payload::Periodic {
-        period: ms(50),
-        run: SLICE,
+        period: ns(ms(50)),
+        run: ns(SLICE),
     };
     let reserved = guest(1, controls(100, 20.0, 100.0), periodic);
     let ran = run(&spec(2, vec![reserved, burn(8, 100)]));
@@ -447,15 +446,20 @@ fn a_reserve_bounds_the_wait_of_a_vp_that_wakes() {
 fn a_spin_hint_helps_its_guest_and_costs_others_nothing() {
     let with = |hint| {
         let payload = Payload::Spin {
-            critical: Nanos::from_micros(50),
-            think: Nanos::from_micros(100),
-            hint,
+            critical: ns(Nanos::from_micros(50)),
+            think: ns(Nanos::from_micros(100)),
+            // 50 us of spins.
+            threshold: if hint { 2_000 } else { 0 },
         };
         let spinners = guest(4, controls(100, 0.0, 100.0), payload);
         run(&spec(2, vec![spinners, burn(4, 100)]))
     };
     let (hint, none) = (with(true), with(false));
-    let acquired = |ran: &Ran| -> u64 { (0..4).flat_map(|vp| ran.of(vp)).map(|d| d.work).sum() };
+    let acquired = |ran: &Ran| -> u64 {
+        let reports = ran.outcome.reports.iter().flat_map(|report| &report.after);
+        let acquisitions = reports.filter(|(value, _)| *value == Value::Acquisitions);
+        acquisitions.map(|(_, count)| count).sum()
+    };
     let (with_hint, without) = (acquired(&hint), acquired(&none));
     assert!(
         with_hint > without,
@@ -506,8 +510,8 @@ fn a_guest_stays_on_its_node_where_it_fits() {
 
 fn on_off(seed: u64) -> RunSpec {
     let payload = Payload::OnOff {
-        on: ms(3),
-        off: ms(5),
+        on: ns(ms(3)),
+        off: ns(ms(5)),
     };
     let sleepy = guest(2, controls(150, 10.0, 60.0), payload);
     let mut spec = spec(2, vec![sleepy, burn(3, 100)]);
@@ -606,23 +610,40 @@ fn any_spec(seed: u64) -> RunSpec {
     let mut below = move |bound: u64| random.below(bound);
     let lps = 1 + below(6) as u32;
     let guests = (0..=below(5)).map(|_| {
-        let payload = match below(6) {
+        let payload = match below(10) {
             0 | 1 => Payload::Burn,
             2 => Payload::Crash {
                 after_work: below(1_000_000),
             },
             3 => Payload::Periodic {
-                period: Nanos(1 + below(5_000_000)),
-                run: Nanos(below(3_000_000)),
+                period: Ns(1 + below(5_000_000)),
+                run: Ns(below(3_000_000)),
             },
             4 => Payload::OnOff {
-                on: Nanos(below(3_000_000)),
-                off: Nanos(below(3_000_000)),
+                on: Ns(below(3_000_000)),
+                off: Ns(below(3_000_000)),
+            },
+            5 => Payload::Bursts {
+                every: Ns(1 + below(5_000_000)),
+                run: Ns(below(3_000_000)),
+                random: below(2) == 0,
+            },
+            6 => Payload::Probe {
+                period: Ns(1 + below(5_000_000)),
+                run: Ns(below(3_000_000)),
+            },
+            7 => Payload::FixedWork {
+                units: below(1_000_000),
+                burst: below(100_000),
+                pause: Ns(below(3_000_000)),
+            },
+            8 => Payload::YieldLoop {
+                run: Ns(10_000 + below(100_000)),
             },
             _ => Payload::Spin {
-                critical: Nanos(1_000 + below(100_000)),
-                think: Nanos(below(100_000)),
-                hint: below(2) == 0,
+                critical: Ns(1_000 + below(100_000)),
+                think: Ns(below(100_000)),
+                threshold: 2_000 * below(2),
             },
         };
         let cap = if below(3) == 0 { 10 + below(91) } else { 100 };

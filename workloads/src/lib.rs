@@ -1,9 +1,10 @@
 //! What to run and what to expect of it: experiments as TOML files, the ones
 //! that ship with Apportion, and the shares each guest should see.
 //!
-//! This crate knows no KVM, no thread and no clock. It takes the types of the
-//! controls from the scheduler and nothing else, so that its expected shares
-//! check the scheduler's arithmetic instead of repeating it.
+//! This crate knows no KVM, no thread and no clock. It takes the payloads from
+//! what host and guest agree on, the types of the controls from the scheduler
+//! and nothing else, so that its expected shares check the scheduler's
+//! arithmetic instead of repeating it.
 #![forbid(unsafe_code)]
 
 mod catalogue;
@@ -11,11 +12,12 @@ mod duration;
 pub mod expected;
 mod experiment;
 pub mod limits;
+mod size;
 mod suggest;
 
+pub use apportion_abi::{Attack, Ns, Payload, Processor};
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};
 pub use duration::{DurationError, parse_duration};
-pub use experiment::{
-    Action, Change, Experiment, ExperimentError, Guest, Misfit, Payload, Simulator,
-};
+pub use experiment::{Action, Change, Experiment, ExperimentError, Guest, Misfit, Simulator};
+pub use size::{Bytes, SizeError, parse_size};
 pub use suggest::choice;

@@ -1,9 +1,18 @@
 //! What each number of an experiment may be: one rule each, for files and command line alike.
 
+mod payloads;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Display;
 
+use apportion_abi::layout;
 use apportion_scheduler::Nanos;
 use thiserror::Error;
+
+use crate::size::Bytes;
+
+pub use payloads::*;
 
 /// The range of one number of an experiment, and how to say it.
 #[derive(Clone, Copy, Debug)]
@@ -176,6 +185,22 @@ pub const CAP: Limit<f64> = Limit {
     allowed: "a percentage of one LP per VP from 0.001 to 100 (default 100)",
 };
 
+/// Memory of one guest, in multiples of the page that it is mapped by.
+pub const MEMORY: Limit<Bytes> = Limit {
+    key: "memory",
+    lowest: Bytes(layout::LEAST_MEMORY),
+    highest: Bytes(layout::MOST_MEMORY),
+    allowed: "a multiple of 2MiB from 4MiB to 16GiB (without the key: what the payload needs)",
+};
+
+/// Periodic timer interrupts that each VP gets in a second.
+pub const TICKS: Limit<u32> = Limit {
+    key: "ticks",
+    lowest: 0,
+    highest: 10_000,
+    allowed: "a whole number per second from 0 to 10000 (default 0)",
+};
+
 /// The number of an LP that a guest may run on.
 pub const AFFINITY: Limit<u32> = lp("affinity");
 
@@ -202,47 +227,20 @@ pub const ADD_VPS: Limit<u32> = Limit {
     allowed: "a whole number from 1 to 64",
 };
 
+/// Interrupts that a change posts to each VP of each guest it names.
+pub const INTERRUPTS: Limit<u32> = Limit {
+    key: "interrupts",
+    lowest: 1,
+    highest: 1_000,
+    allowed: "a whole number from 1 to 1000",
+};
+
 /// When a change happens, counted from when measuring begins.
 pub const AT: Limit<Nanos> = Limit {
     key: "at",
     lowest: Nanos(1),
     highest: DAY,
     allowed: "a time above 0s and below the duration",
-};
-
-/// From one awakening of a periodic VP to the next.
-pub const PERIOD: Limit<Nanos> = payload_time("period");
-
-/// CPU time that a periodic VP wants in every period.
-pub const RUN: Limit<Nanos> = payload_time("run");
-
-/// CPU time that an on-off VP wants between two sleeps, on average.
-pub const ON: Limit<Nanos> = payload_time("on");
-
-/// Time for which an on-off VP sleeps, on average.
-pub const OFF: Limit<Nanos> = payload_time("off");
-
-/// CPU time for which a spinning VP holds its lock.
-pub const CRITICAL: Limit<Nanos> = payload_time("critical");
-
-/// CPU time for which a spinning VP does without its lock.
-pub const THINK: Limit<Nanos> = payload_time("think");
-
-const fn payload_time(key: &'static str) -> Limit<Nanos> {
-    Limit {
-        key,
-        lowest: Nanos::from_micros(10),
-        highest: Nanos::from_millis(60_000),
-        allowed: "a time from 10us to 60s",
-    }
-}
-
-/// Units of work after which a crashing guest faults.
-pub const AFTER_WORK: Limit<u64> = Limit {
-    key: "after_work",
-    lowest: 1,
-    highest: u64::MAX,
-    allowed: "a whole number of work units above 0",
 };
 
 /// Virtual processors of all guests of an experiment together.
@@ -252,69 +250,3 @@ pub const ALL_VPS: Limit<u64> = Limit {
     highest: 65_536,
     allowed: "at most 65536 VPs over all guests",
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn borders_are_allowed_and_their_neighbours_refused() {
-        assert!(SLICE.check(Nanos::from_micros(100)).is_ok());
-        assert!(SLICE.check(Nanos(99_999)).is_err());
-        assert!(SLICE.check(Nanos(1_000_000_001)).is_err());
-        assert!(DURATION.check(Nanos::ZERO).is_err());
-        assert!(DURATION.check(DAY).is_ok());
-        assert!(WARM_UP.check(Nanos::ZERO).is_ok());
-        assert!(TOLERANCE_PP.check(0.0).is_err());
-        assert!(TOLERANCE_PP.check(f64::NAN).is_err());
-        assert!(TOLERANCE_PP.check(100.0).is_ok());
-        assert!(LPS.check(0).is_err());
-        assert!(SEED.check(0).is_ok());
-        assert!(SEED.check(1 << 63).is_err());
-        assert!(OVERHEAD.check(Nanos::ZERO).is_ok());
-        assert!(KICK_LATENCY.check(Nanos(1_000_001)).is_err());
-        assert!(RESERVE.check(0.0).is_ok());
-        assert!(CAP.check(0.0).is_err());
-        assert!(CAP.check(0.001).is_ok());
-        assert!(AFFINITY.check(4_096).is_err());
-        assert!(AT.check(Nanos::ZERO).is_err());
-        assert!(RUN.check(Nanos(9_999)).is_err());
-        assert!(OFF.check(Nanos::from_millis(60_000)).is_ok());
-    }
-
-    #[test]
-    fn words_and_numbers_agree() {
-        fn named<T: Display>(limit: Limit<T>) {
-            let words = format!("from {} to {}", limit.lowest, limit.highest);
-            let after = limit.allowed.split_once(&words).map(|(_, after)| after);
-            // The number must end there: 60s is not 600s, 100 not 1000.
-            assert!(
-                after.is_some_and(|after| after.is_empty() || after.starts_with(' ')),
-                "{}: {words}",
-                limit.key
-            );
-        }
-        named(LPS);
-        named(REPETITIONS);
-        named(COUNT);
-        named(VPS);
-        named(WEIGHT);
-        named(SLICE);
-        named(NODES);
-        named(SEED);
-        named(RESERVE);
-        named(CAP);
-        named(LP_OFF);
-        named(ADD_VPS);
-        named(PERIOD);
-        assert!(ALL_VPS.allowed.contains(&ALL_VPS.highest.to_string()));
-    }
-
-    #[test]
-    fn a_refusal_says_what_where_and_what_to_do() {
-        assert_eq!(
-            SLICE.check(Nanos::from_micros(10)).unwrap_err().to_string(),
-            "slice 10us is out of range: use a time from 100us to 1s (default 1ms)"
-        );
-    }
-}

@@ -3,7 +3,7 @@
 use apportion_scheduler::{Nanos, WeightScope};
 use apportion_workloads::expected::{ReserveModel, guest_shares};
 use apportion_workloads::{
-    Action, Experiment, Guest, LoadError, Payload, catalogue, find, load, suite,
+    Action, Experiment, Guest, LoadError, Payload, Processor, catalogue, find, load, suite,
 };
 
 /// Numbers of equal guests with the share of each in percent of the LPs, in the order of the file.
@@ -203,6 +203,8 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(one.controls.reserve.percent(), 0.0);
     assert_eq!(one.controls.cap.percent(), 100.0);
     assert_eq!(one.affinity, None);
+    assert_eq!((one.memory, one.ticks), (4 << 20, 0));
+    assert_eq!(one.processor, Processor::Host);
 }
 
 #[test]
@@ -231,6 +233,9 @@ fn every_key_is_read() {
         reserve = 12.5
         cap = 75
         affinity = [3, 1, 15]
+        memory = "6MiB"
+        processor = "compatible"
+        ticks = 250
         payload = "crash"
         after_work = 5_000_000
 
@@ -256,6 +261,8 @@ fn every_key_is_read() {
     assert_eq!(bomb.controls.reserve.percent(), 12.5);
     assert_eq!(bomb.controls.cap.percent(), 75.0);
     assert_eq!(bomb.affinity, Some(vec![1, 3, 15]));
+    assert_eq!((bomb.memory, bomb.ticks), (6 << 20, 250));
+    assert_eq!(bomb.processor, Processor::Compatible);
     assert_eq!(
         bomb.payload,
         Payload::Crash {

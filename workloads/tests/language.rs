@@ -1,69 +1,179 @@
 //! Payloads and changes as files give them, and what is checked after the command line had its say.
 
 use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
-use apportion_workloads::{Action, Change, Experiment, Misfit, Payload};
+use apportion_workloads::{Action, Attack, Change, Experiment, Misfit, Ns, Payload, Processor};
 
 fn parse(body: &str) -> Experiment {
     let text = format!("schema = 1\nname = \"test\"\nwhy = \"A test.\"\n{body}");
     Experiment::parse(&text, "test.toml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-const MS: Nanos = Nanos::from_millis(1);
+/// What a guest with these lines runs.
+fn payload(lines: &str) -> Payload {
+    parse(&format!("[[guest]]\nname = \"one\"\n{lines}")).guests[0].payload
+}
+
+const MS: Ns = Ns(1_000_000);
 
 #[test]
 fn each_payload_has_its_keys() {
+    let spin = |threshold| Payload::Spin {
+        critical: Ns(50_000),
+        think: MS,
+        threshold,
+    };
+    let work = |burst, pause| Payload::FixedWork {
+        units: 7,
+        burst,
+        pause,
+    };
+    let memory = |stride| Payload::Memory {
+        working_set: 4_096,
+        stride,
+    };
+    let bursts = |random| Payload::Bursts {
+        every: Ns(10_000_000),
+        run: MS,
+        random,
+    };
+    let periodic = Payload::Periodic {
+        period: Ns(20_000_000),
+        run: MS,
+    };
+    let on_off = Payload::OnOff {
+        on: Ns(10_000),
+        off: Ns(60_000_000_000),
+    };
+    let probe = Payload::Probe {
+        period: MS,
+        run: Ns(20_000),
+    };
+    let cases = [
+        ("burn", "", Payload::Burn),
+        ("crash", "after_work = 5", Payload::Crash { after_work: 5 }),
+        ("periodic", "period = '20ms'\nrun = '1ms'", periodic),
+        ("on-off", "on = '10us'\noff = '60s'", on_off),
+        ("spin", "critical = '50us'\nthink = '1ms'", spin(2_048)),
+        (
+            "spin",
+            "critical = '50us'\nthink = '1ms'\nhint = true\nthreshold = 4294967294",
+            spin(4_294_967_294),
+        ),
+        (
+            "spin",
+            "critical = '50us'\nthink = '1ms'\nhint = false",
+            spin(0),
+        ),
+        ("fixed-work", "units = 7", work(0, Ns(0))),
+        (
+            "fixed-work",
+            "units = 7\nburst = 2\npause = '1ms'",
+            work(2, MS),
+        ),
+        ("memory", "working_set = '4KiB'", memory(64)),
+        (
+            "memory",
+            "working_set = '4096B'\nstride = '4KiB'",
+            memory(4_096),
+        ),
+        ("bursts", "every = '10ms'\nrun = '1ms'", bursts(false)),
+        (
+            "bursts",
+            "every = '10ms'\nrun = '1ms'\nrandom = true",
+            bursts(true),
+        ),
+        ("probe", "period = '1ms'\nrun = '20us'", probe),
+        ("yield-loop", "run = '1ms'", Payload::YieldLoop { run: MS }),
+        ("clock", "pause = '1ms'", Payload::Clock { pause: MS }),
+        ("vector", "", Payload::Vector),
+    ];
+    for (name, lines, expected) in cases {
+        let parsed = payload(&format!("payload = '{name}'\n{lines}"));
+        assert_eq!(parsed, expected, "{lines}");
+        assert_eq!(parsed.to_string(), name);
+    }
+    for attack in Attack::ALL {
+        let lines = format!("payload = 'hostile'\nattack = '{}'", attack.name());
+        assert_eq!(payload(&lines), Payload::Hostile { attack });
+    }
+}
+
+#[test]
+fn memory_processor_and_ticks_have_defaults_and_keys() {
     let experiment = parse(
         r#"
         [[guest]]
-        name = "a"
-        payload = "burn"
+        name = "plain"
         [[guest]]
-        name = "b"
-        payload = "periodic"
-        period = "20ms"
-        run = "1ms"
+        name = "furnished"
+        memory = "16GiB"
+        processor = "compatible"
+        ticks = 10_000
         [[guest]]
-        name = "c"
-        payload = "on-off"
-        on = "10us"
-        off = "60s"
-        [[guest]]
-        name = "d"
-        payload = "spin"
-        critical = "50us"
-        think = "1ms"
-        [[guest]]
-        name = "e"
-        payload = "spin"
-        critical = "50us"
-        think = "1ms"
-        hint = false
+        name = "wide"
+        payload = "vector"
+        processor = "host"
         "#,
     );
-    let spin = |hint| Payload::Spin {
-        critical: Nanos::from_micros(50),
-        think: MS,
-        hint,
-    };
-    let payloads: Vec<Payload> = experiment.guests.iter().map(|g| g.payload).collect();
+    let told: Vec<_> = experiment
+        .guests
+        .iter()
+        .map(|guest| (guest.memory, guest.processor, guest.ticks))
+        .collect();
     assert_eq!(
-        payloads,
+        told,
         [
-            Payload::Burn,
-            Payload::Periodic {
-                period: Nanos::from_millis(20),
-                run: MS
-            },
-            Payload::OnOff {
-                on: Nanos::from_micros(10),
-                off: Nanos::from_millis(60_000)
-            },
-            spin(true),
-            spin(false),
+            (4 << 20, Processor::Host, 0),
+            (16 << 30, Processor::Compatible, 10_000),
+            (4 << 20, Processor::Host, 0),
         ]
     );
-    let names: Vec<String> = payloads.iter().map(Payload::to_string).collect();
-    assert_eq!(names, ["burn", "periodic", "on-off", "spin", "spin"]);
+}
+
+#[test]
+fn memory_is_sized_for_all_working_sets_that_there_will_be() {
+    let experiment = parse(
+        r#"
+        [[guest]]
+        name = "least"
+        payload = "memory"
+        working_set = "1MiB"
+        [[guest]]
+        name = "brim"
+        vps = 3
+        payload = "memory"
+        working_set = "1MiB"
+        [[guest]]
+        name = "over"
+        payload = "memory"
+        working_set = "1032KiB"
+        [[guest]]
+        name = "growing"
+        count = 2
+        payload = "memory"
+        working_set = "1MiB"
+        [[guest]]
+        name = "roomy"
+        memory = "6MiB"
+        payload = "memory"
+        working_set = "1MiB"
+        [[change]]
+        at = "1s"
+        guest = "growing"
+        add_vps = 1
+        [[change]]
+        at = "2s"
+        guest = "growing-2"
+        add_vps = 62
+        [[change]]
+        at = "3s"
+        guest = "roomy"
+        add_vps = 2
+        "#,
+    );
+    let mib: Vec<u64> = experiment.guests.iter().map(|g| g.memory >> 20).collect();
+    // 3 MiB below the heap and 1 MiB for each VP, in steps of 2 MiB.
+    assert_eq!(mib, [4, 6, 6, 6, 68, 6]);
 }
 
 /// Two production guests, one test guest, and every kind of change.
@@ -88,6 +198,10 @@ const CHANGING: &str = r#"
     at = "2.5s"
     guest = "test"
     add_vps = 63
+    [[change]]
+    at = "2.5s"
+    guest = "production"
+    interrupts = 1_000
     [[change]]
     at = "3s"
     lp_off = 1
@@ -125,6 +239,13 @@ fn each_change_has_its_form() {
             Action::AddVps {
                 guests: vec![2],
                 vps: 63,
+            },
+        ),
+        (
+            2_500,
+            Action::PostInterrupts {
+                guests: vec![0, 1],
+                interrupts: 1_000,
             },
         ),
         (3_000, Action::LpOff { lp: 1, force: true }),

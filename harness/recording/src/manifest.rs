@@ -153,6 +153,12 @@ pub struct GuestEntry {
     pub payload: String,
     /// The payload's numbers by name; times in ns, and 1 for yes.
     pub parameters: BTreeMap<String, u64>,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+    /// `host` or `compatible`: what it sees of the processor.
+    pub processor: String,
+    /// Timer interrupts that each VP gets in a second.
+    pub ticks: u32,
 }
 
 /// One alteration as planned.
@@ -184,6 +190,13 @@ pub enum ActionEntry {
     AddVp {
         /// Its name.
         guest: String,
+    },
+    /// Each VP of a guest is posted interrupts.
+    Interrupts {
+        /// Its name.
+        guest: String,
+        /// How many each.
+        count: u32,
     },
     /// An LP goes off line.
     LpOff {

@@ -81,6 +81,10 @@ pub enum EventKind {
     Release,
     /// A guest has other controls; `detail` has them.
     Controls,
+    /// Each VP of a guest was posted `value` interrupts.
+    Interrupts,
+    /// A guest said the line that is in `detail`.
+    GuestLog,
     /// An LP was taken off line.
     LpOff,
     /// An LP came back.

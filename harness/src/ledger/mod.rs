@@ -104,6 +104,8 @@ impl Ledger {
             LogEntry::Vp(happened) => self.enter_happened(happened),
             LogEntry::Dispatch(dispatch) => self.enter_dispatch(&dispatch),
             LogEntry::Idle { lp, start, end } => self.enter_idle(lp, start..end),
+            // Being interrupted is no wish to run: whoever sleeps wakes, and says so.
+            LogEntry::InterruptsPosted { .. } => {}
             LogEntry::Sample { at, lag, .. } => {
                 let cell = self.cells.as_mut().and_then(|cells| cells.at(at));
                 if let (Some((_, lag)), Some(cell)) = (lag, cell) {

@@ -24,7 +24,11 @@ pub(super) enum Turn {
 /// The demand that a payload declares, as a part of one LP; `None` where its sleeps are recorded instead.
 pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
     match payload {
-        Payload::Periodic { period, run } => Some(run.0 as f64 / period.0 as f64),
+        Payload::Periodic { period, run }
+        | Payload::Probe { period, run }
+        | Payload::Bursts {
+            every: period, run, ..
+        } => Some(run.0 as f64 / period.0 as f64),
         _ => None,
     }
 }

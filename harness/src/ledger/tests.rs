@@ -1,6 +1,6 @@
 use super::*;
 use crate::plan::burners;
-use apportion_hypervisor::Payload;
+use apportion_hypervisor::{Ns, Payload};
 use apportion_scheduler::VpId;
 
 const MS: u64 = 1_000_000;
@@ -106,8 +106,8 @@ fn overshoot_is_what_a_slice_took_beyond_its_length() {
 fn a_sleep_counts_from_where_it_began_to_when_it_was_due() {
     let mut spec = spec();
     spec.guests[1].payload = Payload::OnOff {
-        on: ms(1),
-        off: ms(1),
+        on: Ns(ms(1).0),
+        off: Ns(ms(1).0),
     };
     let mut ledger = started(&spec);
     let happened = |at, what| {
@@ -130,8 +130,8 @@ fn a_sleep_counts_from_where_it_began_to_when_it_was_due() {
 fn declared_demand_limits_the_promise_whatever_was_received() {
     let mut spec = spec();
     spec.guests[0].payload = Payload::Periodic {
-        period: ms(20),
-        run: ms(1),
+        period: Ns(ms(20).0),
+        run: Ns(ms(1).0),
     };
     let whole = started(&spec).close(ms(1350)).whole().unwrap();
     // It has all it declared, and what the LPs lose does not change that.
@@ -238,8 +238,8 @@ fn phases_lie_between_changes_and_steps_after_them() {
 fn a_wake_lasts_until_its_burst_or_a_slice_was_received() {
     let mut spec = spec();
     spec.guests[0].payload = Payload::Periodic {
-        period: ms(20),
-        run: ms(5),
+        period: Ns(ms(20).0),
+        run: Ns(ms(5).0),
     };
     let mut ledger = started(&spec);
     let woke = |ledger: &mut Ledger, at: u64| {

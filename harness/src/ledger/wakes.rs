@@ -52,7 +52,7 @@ pub(super) struct Wakes {
 impl Wakes {
     pub(super) fn new(spec: &RunSpec, owners: &[(GuestId, u32)]) -> Wakes {
         let burst = |&(guest, _): &(GuestId, u32)| match spec.guests[guest.index()].payload {
-            apportion_hypervisor::Payload::Periodic { run, .. } => Some((run, guest)),
+            apportion_hypervisor::Payload::Periodic { run, .. } => Some((Nanos(run.0), guest)),
             _ => None,
         };
         let mut bursts: Vec<_> = owners.iter().map(burst).collect();

@@ -56,6 +56,10 @@ impl Planned {
                     cap_pct: controls.cap.percent(),
                 },
                 Action::AddVp { guest } => ActionEntry::AddVp { guest: name(guest) },
+                Action::PostInterrupts { guest, count } => ActionEntry::Interrupts {
+                    guest: name(guest),
+                    count,
+                },
                 Action::LpOff { lp, force } => ActionEntry::LpOff { lp: lp.0, force },
                 Action::LpOn { lp } => ActionEntry::LpOn { lp: lp.0 },
             },
@@ -72,31 +76,31 @@ fn guest(guest: &Guest) -> GuestEntry {
         reserve_pct: guest.controls.reserve.percent(),
         cap_pct: guest.controls.cap.percent(),
         affinity: guest.affinity.clone(),
-        payload: guest.payload.to_string(),
+        payload: payload(guest.payload),
         parameters: parameters(guest.payload),
+        memory_bytes: guest.memory,
+        processor: guest.processor.to_string(),
+        ticks: guest.ticks,
+    }
+}
+
+/// Its name; of a hostile guest with what it does, which is no number.
+fn payload(payload: Payload) -> String {
+    match payload {
+        Payload::Hostile { attack } => format!("{payload}:{}", attack.name()),
+        _ => payload.to_string(),
     }
 }
 
 fn parameters(payload: Payload) -> BTreeMap<String, u64> {
-    let named: Vec<(&str, u64)> = match payload {
-        Payload::Burn => Vec::new(),
-        Payload::Crash { after_work } => vec![("after_work", after_work)],
-        Payload::Periodic { period, run } => vec![("period_ns", period.0), ("run_ns", run.0)],
-        Payload::OnOff { on, off } => vec![("on_ns", on.0), ("off_ns", off.0)],
-        Payload::Spin {
-            critical,
-            think,
-            hint,
-        } => vec![
-            ("critical_ns", critical.0),
-            ("think_ns", think.0),
-            ("hint", u64::from(hint)),
-        ],
-    };
+    let mut named = BTreeMap::new();
+    if matches!(payload, Payload::Hostile { .. }) {
+        return named;
+    }
+    payload.for_each_parameter(|name, unit, value| {
+        named.insert(format!("{name}{unit}"), value);
+    });
     named
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 fn sha256(text: &str) -> String {

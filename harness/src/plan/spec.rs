@@ -1,6 +1,6 @@
 //! From an experiment to what an engine runs.
 
-use apportion_hypervisor::{Action, Change, GuestSpec, Payload, RunSpec, SimulatorSpec};
+use apportion_hypervisor::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};
 use apportion_scheduler::{Controls, ControlsError, GuestId, LpId};
 use apportion_workloads as workloads;
 use apportion_workloads::Experiment;
@@ -25,7 +25,10 @@ pub(super) fn run_spec(
                 .affinity
                 .as_ref()
                 .map(|lps| lps.iter().copied().map(LpId).collect()),
-            payload: payload(guest.payload),
+            payload: guest.payload,
+            memory: guest.memory,
+            processor: guest.processor,
+            ticks: guest.ticks,
         })
         .collect();
     Ok(RunSpec {
@@ -46,25 +49,6 @@ pub(super) fn run_spec(
             kick_latency: experiment.simulator.kick_latency,
         },
     })
-}
-
-fn payload(payload: workloads::Payload) -> Payload {
-    use workloads::Payload as Wanted;
-    match payload {
-        Wanted::Burn => Payload::Burn,
-        Wanted::Crash { after_work } => Payload::Crash { after_work },
-        Wanted::Periodic { period, run } => Payload::Periodic { period, run },
-        Wanted::OnOff { on, off } => Payload::OnOff { on, off },
-        Wanted::Spin {
-            critical,
-            think,
-            hint,
-        } => Payload::Spin {
-            critical,
-            think,
-            hint,
-        },
-    }
 }
 
 /// One change per guest and per added VP; controls that a change leaves out are what they were.
@@ -108,6 +92,14 @@ fn changes(experiment: &Experiment) -> Result<Vec<Change>, ControlsError> {
                     }
                 }
             }
+            workloads::Action::PostInterrupts { guests, interrupts } => {
+                for &guest in guests {
+                    push(Action::PostInterrupts {
+                        guest: GuestId(guest as u32),
+                        count: *interrupts,
+                    });
+                }
+            }
             workloads::Action::LpOff { lp, force } => push(Action::LpOff {
                 lp: LpId(*lp),
                 force: *force,
@@ -125,12 +117,9 @@ pub(crate) mod tests {
 
     /// A run of 250 ms after 100 ms of warm-up on one LP, for tests: guests of one VP each by name and weight.
     pub(crate) fn burners(guests: &[(&str, i64)]) -> RunSpec {
-        let guest = |&(name, weight): &(&str, i64)| GuestSpec {
-            name: name.to_owned(),
-            vps: 1,
-            controls: Controls::with_weight(Weight::new(weight).unwrap()),
-            affinity: None,
-            payload: Payload::Burn,
+        let guest = |&(name, weight): &(&str, i64)| {
+            let controls = Controls::with_weight(Weight::new(weight).unwrap());
+            GuestSpec::new(name, 1, controls, workloads::Payload::Burn)
         };
         RunSpec {
             lps: 1,

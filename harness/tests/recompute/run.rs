@@ -161,7 +161,10 @@ impl Run {
                 .collect(),
             demand: entries
                 .iter()
-                .map(|guest| Some(parameter(guest, "run_ns")? / parameter(guest, "period_ns")?))
+                .map(|guest| {
+                    let every = parameter(guest, "period_ns").or(parameter(guest, "every_ns"));
+                    Some(parameter(guest, "run_ns")? / every?)
+                })
                 .collect(),
             burst: entries
                 .iter()

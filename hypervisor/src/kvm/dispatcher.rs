@@ -1,22 +1,24 @@
 //! One thread per LP: decide, enter the VP, get kicked out, charge, log, and again.
 
 use super::idle::{Asleep, Beds};
+use super::interrupts::Mailbox;
 use super::kick::{Caller, Kicker};
-use super::vcpu::{Left, Vcpu};
+use super::vcpu::{Left, Times, Vcpu, Want};
 use crate::clock::{Clock, thread_cpu};
+use crate::counters::{LpCounters, VpCounters};
 use crate::demand::Demand;
 use crate::dispatch_log::{Dispatch, LogEntry, LogWriter, Reason};
 use crate::engine::Crash;
-use crate::guest::Payload;
 use crate::host;
 use crate::run_spec::Action;
+use apportion_abi::Payload;
 use apportion_scheduler::{
     AdmissionError, After, Decision, Entry, GuestId, LpId, Nanos, Scheduler, VpId, VpState,
 };
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How often each LP reports what it lost and the largest lag.
@@ -35,8 +37,10 @@ pub(crate) struct Shared {
     /// By [`VpId`]. Locked by the dispatcher that runs the VP: never contended,
     /// since the scheduler gives a VP to one LP at a time.
     vps: Vec<Mutex<Vcpu>>,
-    /// By [`VpId`]: whose it is, and what it runs.
-    owners: Vec<(GuestId, Payload)>,
+    /// By [`VpId`]: whose it is, what it runs, and how to reach it from outside.
+    vp_infos: Vec<VpInfo>,
+    /// By LP.
+    lp_counters: Vec<LpCounters>,
     seed: u64,
     /// By LP: how to call its dispatcher away.
     callers: Vec<OnceLock<Caller>>,
@@ -44,6 +48,26 @@ pub(crate) struct Shared {
     crashes: Mutex<Vec<Crash>>,
     /// What KVM refused, where it did; the run ends then.
     failure: Mutex<Option<(LpId, io::Error)>>,
+}
+
+/// What is known of a VP without its lock.
+#[derive(Debug)]
+pub(crate) struct VpInfo {
+    pub(crate) guest: GuestId,
+    pub(crate) payload: Payload,
+    pub(crate) counters: Arc<VpCounters>,
+    mailbox: Mailbox,
+}
+
+impl VpInfo {
+    pub(crate) fn of(vcpu: &Vcpu, guest: GuestId, payload: Payload) -> VpInfo {
+        VpInfo {
+            guest,
+            payload,
+            counters: vcpu.counters().clone(),
+            mailbox: vcpu.mailbox(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +95,7 @@ impl Shared {
         scheduler: Scheduler,
         seed: u64,
         vps: Vec<Vcpu>,
-        owners: Vec<(GuestId, Payload)>,
+        vp_infos: Vec<VpInfo>,
     ) -> Shared {
         let lps = scheduler.machine().config().topology.lps() as usize;
         Shared {
@@ -84,7 +108,8 @@ impl Shared {
             }),
             beds: Beds::new(lps),
             vps: vps.into_iter().map(Mutex::new).collect(),
-            owners,
+            vp_infos,
+            lp_counters: (0..lps).map(|_| LpCounters::default()).collect(),
             seed,
             callers: (0..lps).map(|_| OnceLock::new()).collect(),
             stop: AtomicBool::new(false),
@@ -94,7 +119,7 @@ impl Shared {
     }
 
     fn demand(&self, vp: usize, start: Nanos) -> Demand {
-        Demand::new(self.owners[vp].1, self.seed, vp as u64, start)
+        Demand::new(self.vp_infos[vp].payload, self.seed, vp as u64, start)
     }
 
     /// Makes every VP of every guest Ready at one time, which is returned.
@@ -103,6 +128,9 @@ impl Shared {
         let now = self.clock.now();
         core.demands = (0..self.vps.len()).map(|vp| self.demand(vp, now)).collect();
         let present: Vec<VpId> = core.scheduler.machine().vps().map(|(vp, _)| vp).collect();
+        for vp in &present {
+            lock(&self.vps[vp.index()]).start(now);
+        }
         core.scheduler.start(now, &present);
         core.start = Some(now);
         self.beds.wake_all();
@@ -119,10 +147,66 @@ impl Shared {
         let added = action.apply(&mut core.scheduler, now)?;
         if let Some(vp) = added {
             core.demands[vp.index()] = self.demand(vp.index(), now);
+            lock(&self.vps[vp.index()]).start(now);
+        }
+        if let Action::PostInterrupts { guest, count } = action {
+            self.post(&mut core, now, guest, count);
         }
         self.answer_calls(&mut core, None);
         let happened = core.scheduler.take_happened().map(LogEntry::Vp).collect();
         Ok((LogEntry::of_action(action, added, now), happened))
+    }
+
+    /// Posts interrupts to all VPs of a guest. One that sleeps wakes for them;
+    /// one that runs leaves for a moment to be given them; any other gets them when it next runs.
+    fn post(&self, core: &mut Core, now: Nanos, guest: GuestId, count: u32) {
+        let vps = core.scheduler.machine().guest(guest).vps.clone();
+        for vp in vps {
+            self.vp_infos[vp.index()].mailbox.post(u64::from(count));
+            core.scheduler.wake(now, vp);
+            if let VpState::Running { lp, .. } = core.scheduler.machine().vp(vp).state
+                && let Some(caller) = self.callers[lp.index()].get()
+            {
+                caller.call();
+            }
+        }
+    }
+
+    /// Wakes a VP that sleeps, from the root; what else happened by that.
+    pub(crate) fn wake(&self, vp: VpId) -> Vec<LogEntry> {
+        let mut core = lock(&self.scheduler);
+        let now = self.clock.now();
+        core.scheduler.wake(now, vp);
+        self.answer_calls(&mut core, None);
+        core.scheduler.take_happened().map(LogEntry::Vp).collect()
+    }
+
+    /// By [`VpId`].
+    pub(crate) fn vp_infos(&self) -> &[VpInfo] {
+        &self.vp_infos
+    }
+
+    /// By LP.
+    pub(crate) fn lp_counters(&self) -> &[LpCounters] {
+        &self.lp_counters
+    }
+
+    /// Once the dispatchers are gone: lets every VP that was there handle the
+    /// interrupts that it was posted, so that as many are handled as were posted.
+    pub(crate) fn settle(&self) -> io::Result<()> {
+        const EACH: Nanos = Nanos::from_millis(20);
+        let crashed: Vec<GuestId> = lock(&self.crashes).iter().map(|it| it.guest).collect();
+        let posted = |vp: &VpInfo| vp.counters.posted.get() > 0 && !crashed.contains(&vp.guest);
+        if !self.vp_infos.iter().any(posted) {
+            return Ok(());
+        }
+        let (kicker, _) = Kicker::new()?;
+        for (vcpu, info) in self.vps.iter().zip(&self.vp_infos) {
+            if posted(info) {
+                lock(vcpu).settle(&kicker, self.clock.now() + EACH);
+            }
+        }
+        Ok(())
     }
 
     /// Calls the LPs that the scheduler wants to decide anew; whether `own` is among them.
@@ -185,6 +269,30 @@ struct Ended {
     ran: Nanos,
     work: u64,
     left: Left,
+    /// When an interrupt would wake it, or at once where there is one already.
+    interrupted: Option<Nanos>,
+}
+
+impl Ended {
+    /// What the VP wants next, where it said so by itself.
+    fn wants(&self, now: Nanos) -> After {
+        let Left::Wants(want) = self.left else {
+            return After::Run;
+        };
+        let until = match want {
+            Want::Spin => return After::Spin,
+            Want::Yield => return After::Run,
+            Want::Sleep(until) => until,
+        };
+        let until = match (until, self.interrupted) {
+            (Some(until), Some(interrupt)) => Some(until.min(interrupt)),
+            (until, interrupt) => until.or(interrupt),
+        };
+        match until {
+            Some(until) if until <= now => After::Run,
+            until => After::Sleep { until },
+        }
+    }
 }
 
 /// A dispatch that is about to begin.
@@ -222,6 +330,8 @@ pub(crate) struct Dispatcher<'a> {
     pub(crate) lp: LpId,
     pub(crate) cpu: u32,
     pub(crate) log: LogWriter,
+    /// The VP that it ran last.
+    pub(crate) last: Option<VpId>,
 }
 
 impl Dispatcher<'_> {
@@ -282,7 +392,7 @@ impl Dispatcher<'_> {
                 let lost = now.since(mark).since(ended.ran);
                 let after = match ended.left {
                     Left::Kicked => core.demands[ended.vp.index()].ran(now, ended.ran),
-                    Left::Crashed(_) | Left::Failed(_) => After::Run,
+                    _ => ended.wants(now),
                 };
                 core.scheduler.charge(now, self.lp, ended.ran, after);
                 core.scheduler.lost(now, self.lp, lost);
@@ -293,6 +403,8 @@ impl Dispatcher<'_> {
             }
             let stopping = stopping || shared.stopping();
             if now.since(sample.since) >= SAMPLE_EVERY || stopping {
+                let counters = &shared.lp_counters[self.lp.index()];
+                counters.thread.set(thread_cpu().0);
                 self.log.push(LogEntry::Sample {
                     lp: self.lp,
                     at: now,
@@ -366,17 +478,24 @@ impl Dispatcher<'_> {
             mut timer,
         } = dispatch;
         let mut vcpu = lock(&shared.vps[vp.index()]);
+        self.count_dispatch(&mut vcpu, vp, start.since(ready));
         let work = vcpu.work();
         let mut ran = Nanos::ZERO;
         let (left, end) = loop {
-            let deadline = timer.map_or(until, |timer| timer.min(until));
-            let cpu = thread_cpu();
-            let left = vcpu.run(kicker, shared.clock.to_monotonic(deadline));
-            ran += thread_cpu().since(cpu);
-            let end = shared.clock.now();
-            let owes = timer.is_some_and(|timer| timer <= end) && end < until;
-            if !owes || !matches!(left, Left::Kicked) || kicker.handshake().requested() {
+            let tick = vcpu.next_tick();
+            let deadline = [timer, tick].into_iter().flatten().fold(until, Nanos::min);
+            let stay = vcpu.run(kicker, deadline);
+            self.count_stay(&stay.times);
+            ran += stay.times.ran();
+            let (left, end) = (stay.left, shared.clock.now());
+            let by = |time: Option<Nanos>| time.is_some_and(|time| time <= end);
+            let goes_on = end < until && (by(timer) || by(tick));
+            if !goes_on || !matches!(left, Left::Kicked) || kicker.handshake().requested() {
                 break (left, end);
+            }
+            if !by(timer) {
+                // Only an interrupt, which the VP is given as it goes on.
+                continue;
             }
             let mut core = lock(&shared.scheduler);
             core.scheduler.tick(shared.clock.now(), self.lp);
@@ -399,7 +518,28 @@ impl Dispatcher<'_> {
             // takes far longer than a nanosecond, which bounds what is believed.
             work: vcpu.work().saturating_sub(work).min(ran.0),
             left,
+            interrupted: vcpu.interrupted_at(),
         }
+    }
+
+    fn count_dispatch(&mut self, vcpu: &mut Vcpu, vp: VpId, waited: Nanos) {
+        let counters = vcpu.counters();
+        counters.dispatches.add(1);
+        counters.ready.add(waited.0);
+        if vcpu.moves_to(self.lp) {
+            vcpu.counters().migrations.add(1);
+        }
+        if self.last.replace(vp) != Some(vp) {
+            self.shared.lp_counters[self.lp.index()].switches.add(1);
+        }
+    }
+
+    fn count_stay(&self, times: &Times) {
+        let counters = &self.shared.lp_counters[self.lp.index()];
+        counters.guest.add(times.guest.0);
+        counters
+            .thread
+            .set(times.ended.0.max(counters.thread.get()));
     }
 
     /// Logs a dispatch that has been charged, and takes its guest out where it crashed.
@@ -409,6 +549,7 @@ impl Dispatcher<'_> {
             (Left::Failed(_), _) | (_, VpState::Suspended) => Reason::End,
             _ if stopping => Reason::End,
             (_, VpState::Sleeping { .. }) => Reason::Idle,
+            (Left::Wants(_), _) => Reason::Hypercall,
             _ if called && ended.end < ended.until => Reason::Preempted,
             (_, VpState::Held { .. }) => Reason::Capped,
             _ => Reason::Slice,
@@ -424,7 +565,7 @@ impl Dispatcher<'_> {
             reason,
         }));
         match ended.left {
-            Left::Kicked => {}
+            Left::Kicked | Left::Wants(_) => {}
             Left::Crashed(exit) => self.crash(core, now, ended.vp, &exit),
             Left::Failed(error) => {
                 lock(&self.shared.failure).get_or_insert((self.lp, error));
@@ -435,7 +576,7 @@ impl Dispatcher<'_> {
 
     /// Off the hot path: this happens once per guest at most.
     fn crash(&mut self, core: &mut Core, now: Nanos, vp: VpId, exit: &str) {
-        let guest = self.shared.owners[vp.index()].0;
+        let guest = self.shared.vp_infos[vp.index()].guest;
         let vcpu = lock(&self.shared.vps[vp.index()]);
         let mut crashes = lock(&self.shared.crashes);
         if crashes.iter().any(|crash| crash.guest == guest) {

@@ -1,9 +1,17 @@
 //! The real engine: guests on KVM, one pinned dispatcher thread per LP.
 
+mod census;
 mod dispatcher;
+mod guest_log;
+mod guests;
 mod handshake;
 mod idle;
+mod intercepts;
+mod interrupts;
 mod kick;
+mod root;
+mod time;
+mod tsc;
 mod vcpu;
 
 /// What [`handshake`] and [`idle`] are built on; their model checks put loom's in this place.
@@ -13,23 +21,20 @@ mod sync {
 }
 
 use crate::clock::Clock;
-use crate::dispatch_log::{self, LogEntry, LogReader};
-use crate::engine::{Engine, EngineError, Flow, Observer, RunOutcome};
-use crate::guest::{GuestMemory, Payload};
+use crate::dispatch_log;
+use crate::engine::{Engine, EngineError, Observer, RunOutcome};
 use crate::host;
-use crate::run_spec::{Change, RunSpec};
-use apportion_scheduler::{GuestId, LpId, Nanos};
+use crate::run_spec::RunSpec;
+use apportion_scheduler::LpId;
 use dispatcher::{Dispatcher, Shared};
+use guests::{Builder, Guests};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
-use kvm_ioctls::{Cap, Kvm, VmFd};
+use kvm_ioctls::{Cap, Kvm};
+use root::Root;
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
-use vcpu::Vcpu;
-
-/// How often the rings are drained.
-const DRAIN_EVERY: Nanos = Nanos::from_millis(50);
+use time::HostTime;
 
 /// Descriptors that a process has besides one per guest and per VP: files, pipes, /dev/kvm.
 const OTHER_FILES: u64 = 32;
@@ -40,6 +45,9 @@ pub struct KvmEngine {
     kvm: Kvm,
     cpuid: CpuId,
     clock: Clock,
+    time: Arc<HostTime>,
+    /// Of the time-stamp counter; 0 where KVM does not tell.
+    ticks_per_ms: u64,
 }
 
 impl KvmEngine {
@@ -63,43 +71,29 @@ impl KvmEngine {
             .map_err(|error| unusable(format!("KVM does not tell its CPUID: {error}")))?;
         kick::install_handler()
             .map_err(|error| unusable(format!("no signal handler can be installed: {error}")))?;
+        let clock = Clock::start();
+        let ticks_per_ms = ticks_per_ms(&kvm);
         Ok(KvmEngine {
             kvm,
             cpuid,
-            clock: Clock::start(),
+            clock,
+            time: Arc::new(HostTime::new(clock, ticks_per_ms)),
+            ticks_per_ms,
         })
     }
 
-    /// VMs, VPs and the scheduler for `spec`, nothing running yet.
-    fn build(&self, spec: &RunSpec) -> Result<(Vec<VmFd>, Shared), EngineError> {
+    /// Guests and what the dispatchers share for `spec`, nothing running yet.
+    fn build(&self, spec: &RunSpec) -> Result<(Guests, Shared), EngineError> {
         let scheduler = spec.admit()?;
-        let owners = spec.owners();
-        let mut vms = Vec::new();
-        // VPs that are added later exist from the start, and nobody runs them until then.
-        let mut vcpus: Vec<Option<Vcpu>> = owners.iter().map(|_| None).collect();
-        for (index, guest) in spec.guests.iter().enumerate() {
-            let failed = |(step, source)| EngineError::Guest {
-                guest: guest.name.clone(),
-                step,
-                source,
-            };
-            let numbers = spec.vps_of(GuestId(index as u32));
-            let count = numbers.len() as u32;
-            let memory = GuestMemory::new(guest.payload, count)
-                .map_err(|error| failed(("prepare its memory", error.into())))?;
-            let (vm, vps) = vcpu::build(&self.kvm, &self.cpuid, memory, count).map_err(failed)?;
-            vms.push(vm);
-            for (vp, vcpu) in numbers.into_iter().zip(vps) {
-                vcpus[vp.index()] = Some(vcpu);
-            }
-        }
-        let owners = owners
-            .into_iter()
-            .map(|(guest, _)| (guest, spec.guests[guest.index()].payload))
-            .collect();
-        let vcpus = vcpus.into_iter().flatten().collect();
-        let shared = Shared::new(self.clock, scheduler, spec.seed, vcpus, owners);
-        Ok((vms, shared))
+        let builder = Builder {
+            kvm: &self.kvm,
+            cpuid: &self.cpuid,
+            time: &self.time,
+            ticks_per_ms: self.ticks_per_ms,
+        };
+        let (guests, vcpus, infos) = builder.build(spec)?;
+        let shared = Shared::new(self.clock, scheduler, spec.seed, vcpus, infos);
+        Ok((guests, shared))
     }
 }
 
@@ -116,16 +110,6 @@ impl Engine for KvmEngine {
                 available,
             });
         }
-        let spins = |payload| matches!(payload, Payload::Spin { .. });
-        if let Some(guest) = spec.guests.iter().find(|guest| spins(guest.payload)) {
-            return Err(EngineError::Unsupported {
-                what: format!(
-                    "guest {} has payload spin, which only the simulator can run so far",
-                    guest.name
-                ),
-                instead: "simulator",
-            });
-        }
         if spec.nodes > 1 {
             return Err(EngineError::Unsupported {
                 what: format!(
@@ -136,6 +120,7 @@ impl Engine for KvmEngine {
             });
         }
         spec.check_admission()?;
+        guests::check_memory(spec)?;
         let needed = (spec.guests.len() + spec.owners().len()) as u64 + OTHER_FILES;
         match host::raise_file_limit() {
             Some(limit) if limit < needed => Err(EngineError::TooFewFiles { needed, limit }),
@@ -150,7 +135,7 @@ impl Engine for KvmEngine {
     ) -> Result<RunOutcome, EngineError> {
         self.check(spec)?;
         let lp_cpus: Vec<u32> = host::cpus().into_iter().take(spec.lps as usize).collect();
-        let (_vms, shared) = self.build(spec)?;
+        let (mut guests, shared) = self.build(spec)?;
         let (writers, mut logs): (Vec<_>, Vec<_>) =
             lp_cpus.iter().map(|_| dispatch_log::ring()).unzip();
 
@@ -165,6 +150,7 @@ impl Engine for KvmEngine {
                     lp: LpId(lp as u32),
                     cpu,
                     log,
+                    last: None,
                 };
                 let answer = answer.clone();
                 let spawned = thread::Builder::new()
@@ -177,8 +163,8 @@ impl Engine for KvmEngine {
                 set_up.map_err(|(step, source)| lp_error(lp.index(), step, source))?;
             }
 
-            let start = shared.start_guests();
-            let mut observed = observe(spec, &shared, start, &lp_cpus, &mut logs, observer)?;
+            let mut root = Root::new(spec, &shared, &mut guests, &lp_cpus, &mut logs, observer);
+            let observed = root.observe()?;
             drop(stop);
             let stopped = shared.clock.now();
             let mut involuntary_switches = 0;
@@ -187,16 +173,12 @@ impl Engine for KvmEngine {
                     lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
                 })?;
             }
-            drain(&mut logs, Nanos(u64::MAX), &mut observed.own, observer)?;
-            if spec.decisions {
-                let entries = shared.take_decisions();
-                observer.decisions(entries).map_err(EngineError::Observer)?;
-            }
+            let (reports, counters) = root.finish()?;
             if let Some((lp, source)) = shared.take_failure() {
                 return Err(EngineError::Run { lp: lp.0, source });
             }
             Ok(RunOutcome {
-                start,
+                start: observed.start,
                 measured_from: observed.measured_from,
                 measured_until: observed.measured_until,
                 stopped,
@@ -205,6 +187,9 @@ impl Engine for KvmEngine {
                 crashes: shared.take_crashes(),
                 steal: observed.steal,
                 involuntary_switches,
+                reports,
+                measured: observed.counters,
+                counters: Some(counters),
             })
         })
     }
@@ -219,113 +204,20 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
+/// How fast KVM says that guests' time-stamp counters tick; 0 where it does not.
+fn ticks_per_ms(kvm: &Kvm) -> u64 {
+    let khz = kvm
+        .create_vm()
+        .and_then(|vm| vm.create_vcpu(0))
+        .and_then(|vcpu| vcpu.get_tsc_khz());
+    khz.map_or(0, u64::from)
+}
+
 fn lp_error(lp: usize, step: &'static str, source: io::Error) -> EngineError {
     EngineError::Lp {
         lp: lp as u32,
         step,
         source,
-    }
-}
-
-/// What the root saw while the guests ran.
-struct Observed {
-    measured_from: Nanos,
-    measured_until: Nanos,
-    interrupted: bool,
-    steal: Option<Nanos>,
-    /// What the root itself has to report and has not yet.
-    own: Vec<LogEntry>,
-}
-
-/// The root's part of a run: drains the rings until the time is over or the observer has enough.
-fn observe(
-    spec: &RunSpec,
-    shared: &Shared,
-    start: Nanos,
-    lp_cpus: &[u32],
-    logs: &mut [LogReader],
-    observer: &mut dyn Observer,
-) -> Result<Observed, EngineError> {
-    for guest in 0..spec.guests.len() as u32 {
-        let entry = LogEntry::GuestStarted {
-            guest: GuestId(guest),
-            at: start,
-        };
-        observer.entry(&entry).map_err(EngineError::Observer)?;
-    }
-    let measured_from = start + spec.warm_up;
-    let until = measured_from + spec.duration;
-    let mut steal_before = None;
-    let mut changes = spec.changes.iter().peekable();
-    let mut own = Vec::new();
-    let mut now = shared.clock.now();
-    let mut interrupted = false;
-    while now < until && !interrupted && !shared.stopping() {
-        let due = |change: &&Change| measured_from + change.at;
-        let milestone = match changes.peek() {
-            _ if now < measured_from => measured_from,
-            Some(change) => due(change).min(until),
-            None => until,
-        };
-        let nap = milestone.since(now).min(DRAIN_EVERY);
-        thread::sleep(Duration::from_nanos(nap.0));
-        now = shared.clock.now();
-        if steal_before.is_none() && now >= measured_from {
-            steal_before = Some(host::steal(lp_cpus));
-        }
-        while let Some(change) = changes.next_if(|change| due(change) <= now) {
-            let changed = shared.change(change.action);
-            let (entry, happened) = changed.map_err(|source| EngineError::ChangeRefused {
-                at: change.at,
-                source,
-            })?;
-            own.extend(entry);
-            own.extend(happened);
-        }
-        drain(logs, now, &mut own, observer)?;
-        if spec.decisions {
-            let entries = shared.take_decisions();
-            observer.decisions(entries).map_err(EngineError::Observer)?;
-        }
-        interrupted = observer.tick(now, until).map_err(EngineError::Observer)? == Flow::Stop;
-        now = shared.clock.now();
-    }
-    let steal_after = host::steal(lp_cpus);
-    Ok(Observed {
-        measured_from,
-        // An interruption during the warm-up leaves a measurement of length zero.
-        measured_until: now.min(until).max(measured_from),
-        interrupted: interrupted && now < until,
-        own,
-        steal: steal_before
-            .flatten()
-            .zip(steal_after)
-            .map(|(before, after)| after.since(before)),
-    })
-}
-
-/// Hands over what had happened by `cut`, on all LPs in order of time.
-///
-/// A dispatch is in its ring before another LP can pick the same VP. So a VP's
-/// dispatches come in order even where one of them reaches its ring after
-/// `cut`: the later ones lie beyond `cut` then, and wait with it.
-fn drain(
-    logs: &mut [LogReader],
-    cut: Nanos,
-    own: &mut Vec<LogEntry>,
-    observer: &mut dyn Observer,
-) -> Result<(), EngineError> {
-    let mut entries: Vec<LogEntry> = own.extract_if(.., |entry| entry.at() <= cut).collect();
-    for log in logs.iter_mut() {
-        log.drain_until(cut, &mut entries);
-    }
-    entries.sort_by_key(LogEntry::at);
-    for entry in &entries {
-        observer.entry(entry).map_err(EngineError::Observer)?;
-    }
-    match logs.iter().map(LogReader::dropped).sum() {
-        0 => Ok(()),
-        dropped => Err(EngineError::Dropped(dropped)),
     }
 }
 

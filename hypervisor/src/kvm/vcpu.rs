@@ -1,18 +1,25 @@
-//! One VP as KVM knows it: made ready to enter, run until kicked, read after a crash.
+//! One VP as KVM knows it: made ready to enter, run until it has to leave, read after a crash.
 #![expect(
     unsafe_code,
     reason = "guest memory is lent to KVM; kvm_run is shared with it"
 )]
 
+use super::intercepts::{Desk, Intercepted};
+use super::interrupts::{Interrupts, Mailbox};
 use super::kick::Kicker;
-use crate::clock::monotonic;
+use super::tsc;
+use crate::clock::{monotonic, thread_cpu};
+use crate::counters::VpCounters;
 use crate::guest::{GuestMemory, registers, segments};
-use kvm_bindings::{CpuId, kvm_userspace_memory_region};
-use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use apportion_scheduler::{LpId, Nanos};
+use kvm_bindings::{CpuId, kvm_userspace_memory_region, kvm_xcr, kvm_xcrs};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+
+pub(crate) use super::intercepts::{Left, Want};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 /// What was being done when it failed, and why it did.
@@ -26,30 +33,54 @@ fn step<E: Into<BoxError>>(name: &'static str) -> impl FnOnce(E) -> StepError {
 #[derive(Debug)]
 pub(crate) struct Vcpu {
     fd: VcpuFd,
-    memory: Arc<GuestMemory>,
-    /// Within its guest.
-    index: u32,
+    interrupts: Interrupts,
+    desk: Desk,
+    /// Where it ran last.
+    last: Option<LpId>,
 }
 
-/// Why KVM_RUN came back.
+/// How a VP was on an LP: why it left, and the time that it took.
 #[derive(Debug)]
-pub(crate) enum Left {
-    /// The deadline has come, or the dispatcher was called away.
-    Kicked,
-    /// The guest did something that nothing serves; this is what KVM said.
-    Crashed(String),
-    /// KVM itself refused to run the VP.
-    Failed(io::Error),
+pub(crate) struct Stay {
+    pub(crate) left: Left,
+    pub(crate) times: Times,
 }
 
-/// Builds a VM and its VPs, ready to enter.
-pub(crate) fn build(
-    kvm: &Kvm,
-    cpuid: &CpuId,
-    memory: GuestMemory,
-    vps: u32,
-) -> Result<(VmFd, Vec<Vcpu>), StepError> {
-    let memory = Arc::new(memory);
+/// CPU time of the thread that runs a VP, from when it first entered until it last left or was served.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    begun: Option<Nanos>,
+    entered: Nanos,
+    /// As it stands at the end.
+    pub(crate) ended: Nanos,
+    /// Inside KVM_RUN.
+    pub(crate) guest: Nanos,
+}
+
+impl Times {
+    fn enter(&mut self) {
+        self.entered = thread_cpu();
+        self.begun.get_or_insert(self.entered);
+    }
+
+    fn leave(&mut self) {
+        self.ended = thread_cpu();
+        self.guest += self.ended.since(self.entered);
+    }
+
+    fn served(&mut self) {
+        self.ended = thread_cpu();
+    }
+
+    /// What the VP is charged: inside KVM_RUN, and serving its intercepts.
+    pub(crate) fn ran(&self) -> Nanos {
+        self.begun
+            .map_or(Nanos::ZERO, |begun| self.ended.since(begun))
+    }
+}
+
+/// Makes a VM that lives in `memory`.
+pub(crate) fn build_vm(kvm: &Kvm, memory: &GuestMemory) -> Result<VmFd, StepError> {
     let vm = kvm.create_vm().map_err(step("create its VM"))?;
     let (host, len) = memory.host_range().map_err(step("find its memory"))?;
     let region = kvm_userspace_memory_region {
@@ -60,21 +91,21 @@ pub(crate) fn build(
         userspace_addr: host,
     };
     // SAFETY: the range is a mapping of exactly `len` bytes that `memory` owns;
-    // every Vcpu holds `memory`, and nothing runs in the VM but through a Vcpu.
+    // every Vcpu holds `memory` by its desk, and nothing runs in the VM but through a Vcpu.
     unsafe { vm.set_user_memory_region(region) }.map_err(step("give it memory"))?;
-    let vcpus = (0..vps)
-        .map(|index| Vcpu::new(&vm, cpuid, memory.clone(), index))
-        .collect::<Result<_, _>>()?;
-    Ok((vm, vcpus))
+    Ok(vm)
 }
 
 impl Vcpu {
-    fn new(
+    /// A VP of a VM in the desk's memory, ready to enter. Also: whether it reads the host's time stamps as they are.
+    pub(crate) fn new(
         vm: &VmFd,
         cpuid: &CpuId,
-        memory: Arc<GuestMemory>,
-        index: u32,
-    ) -> Result<Vcpu, StepError> {
+        xcr0: u64,
+        ticks: u32,
+        desk: Desk,
+    ) -> Result<(Vcpu, bool), StepError> {
+        let index = desk.index();
         let fd = vm
             .create_vcpu(u64::from(index))
             .map_err(step("create a VP"))?;
@@ -82,39 +113,91 @@ impl Vcpu {
         let fresh = fd
             .get_sregs()
             .map_err(step("read a VP's system registers"))?;
-        fd.set_sregs(&segments(fresh))
+        let xsave = xcr0 != 0;
+        fd.set_sregs(&segments(fresh, index, xsave))
             .map_err(step("set a VP's system registers"))?;
-        fd.set_regs(&registers(memory.entry, index))
+        if xsave {
+            fd.set_xcrs(&only_xcr0(xcr0))
+                .map_err(step("turn on a VP's vector registers"))?;
+        }
+        fd.set_regs(&registers(desk.memory().entry, index))
             .map_err(step("set a VP's registers"))?;
-        Ok(Vcpu { fd, memory, index })
+        let tells_time = tsc::pass_through(&fd).is_ok();
+        let vcpu = Vcpu {
+            fd,
+            interrupts: Interrupts::new(ticks),
+            desk,
+            last: None,
+        };
+        Ok((vcpu, tells_time))
     }
 
     /// Which VP of its guest this is.
     pub(crate) fn index(&self) -> u32 {
-        self.index
+        self.desk.index()
     }
 
     /// Units of work counted so far.
     pub(crate) fn work(&self) -> u64 {
-        self.memory.work(self.index)
+        self.desk.memory().work(self.index())
     }
 
-    /// Runs the VP on the calling thread until `deadline` (CLOCK_MONOTONIC) or until called away.
-    pub(crate) fn run(&mut self, kicker: &Kicker, deadline: u64) -> Left {
+    /// What is counted of it.
+    pub(crate) fn counters(&self) -> &Arc<VpCounters> {
+        self.desk.counters()
+    }
+
+    /// Where others leave interrupts for it.
+    pub(crate) fn mailbox(&self) -> Mailbox {
+        self.interrupts.mailbox()
+    }
+
+    /// It wants to run from `now` on.
+    pub(crate) fn start(&mut self, now: Nanos) {
+        self.interrupts.start(now);
+    }
+
+    /// It runs on this LP now: whether it ran elsewhere before.
+    pub(crate) fn moves_to(&mut self, lp: LpId) -> bool {
+        self.last.replace(lp).is_some_and(|last| last != lp)
+    }
+
+    /// When an interrupt ends its sleep: where there is one already, it is not to sleep at all.
+    pub(crate) fn interrupted_at(&self) -> Option<Nanos> {
+        match self.interrupts.waiting() {
+            true => Some(Nanos::ZERO),
+            false => self.next_tick(),
+        }
+    }
+
+    /// When it gets the next interrupt by itself.
+    pub(crate) fn next_tick(&self) -> Option<Nanos> {
+        self.interrupts.next_tick()
+    }
+
+    /// Runs the VP on the calling thread, and serves what it asks for, until
+    /// `deadline`, until called away, or until it wants something else.
+    pub(crate) fn run(&mut self, kicker: &Kicker, deadline: Nanos) -> Stay {
         // AtomicU8 has the layout of u8. The byte lies in the mapping that
         // `self.fd` owns until it is dropped, beyond `retract` below. Kernel and
         // signal handler store to it while `fd.run` holds the same mapping: it
         // is shared memory by KVM's own design, and no Rust code reads it.
         let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
         let handshake = kicker.handshake();
+        let deadline = self.desk.clock().to_monotonic(deadline);
         handshake.publish(immediate_exit.cast::<AtomicU8>(), deadline); // K1
-        let left = self.run_published(kicker, deadline);
+        let mut times = Times::default();
+        let left = self.run_published(kicker, deadline, &mut times);
         handshake.retract(); // K7
         self.fd.set_kvm_immediate_exit(0);
-        left
+        let service = times.ran().since(times.guest);
+        self.desk.ran(times.guest, service);
+        Stay { left, times }
     }
 
-    fn run_published(&mut self, kicker: &Kicker, deadline: u64) -> Left {
+    fn run_published(&mut self, kicker: &Kicker, deadline: u64, times: &mut Times) -> Left {
+        self.interrupts
+            .collect(self.desk.clock().now(), self.desk.counters());
         loop {
             // K2. Armed anew on every pass: a signal of an earlier dispatch may
             // have come in the place of this one's.
@@ -122,14 +205,46 @@ impl Vcpu {
             if kicker.handshake().due(monotonic()) {
                 return Left::Kicked; // K3
             }
-            // K4 to K5
-            match self.fd.run() {
+            if let Err(error) = self.interrupts.inject(&mut self.fd, self.desk.counters()) {
+                return Left::Failed(error);
+            }
+            times.enter();
+            let exit = self.fd.run(); // K4 to K5
+            times.leave();
+            match exit {
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {}
-                Err(error) => return Left::Failed(io::Error::from_raw_os_error(error.errno())),
-                Ok(exit) => return Left::Crashed(describe(&exit)),
+                Err(error) => {
+                    return Left::Failed(io::Error::from_raw_os_error(error.errno()));
+                }
+                Ok(exit) => {
+                    let served = self.desk.serve(&exit, times.guest);
+                    if let Intercepted::Left(left) = served {
+                        times.served();
+                        return left;
+                    }
+                }
             }
             if kicker.handshake().due(monotonic()) {
                 return Left::Kicked; // K6
+            }
+        }
+    }
+
+    /// Lets it handle the interrupts that it has been posted, until `deadline` at most; no more come.
+    pub(crate) fn settle(&mut self, kicker: &Kicker, deadline: Nanos) {
+        self.interrupts.stop();
+        let handled = |vcpu: &Vcpu| vcpu.desk.memory().interrupts_handled(vcpu.index());
+        let slot = Nanos::from_micros(200);
+        loop {
+            let now = self.desk.clock().now();
+            let posted = self.desk.counters().posted.get();
+            let open = self.interrupts.waiting() || handled(self) < posted;
+            if !open || now >= deadline {
+                return;
+            }
+            match self.run(kicker, deadline.min(now + slot)).left {
+                Left::Kicked | Left::Wants(_) => {}
+                Left::Crashed(_) | Left::Failed(_) => return,
             }
         }
     }
@@ -160,21 +275,15 @@ impl Vcpu {
     }
 }
 
-/// An exit that nothing serves, in words.
-fn describe(exit: &VcpuExit<'_>) -> String {
-    match exit {
-        VcpuExit::Shutdown => "shutdown (a fault that the guest does not handle)".to_owned(),
-        VcpuExit::Hlt => "HLT".to_owned(),
-        VcpuExit::IoIn(port, _) => format!("read from port {port:#x}, which nothing serves"),
-        VcpuExit::IoOut(port, _) => format!("write to port {port:#x}, which nothing serves"),
-        VcpuExit::MmioRead(address, _) => format!("read from {address:#x}, outside its memory"),
-        VcpuExit::MmioWrite(address, _) => format!("write to {address:#x}, outside its memory"),
-        VcpuExit::InternalError => {
-            "KVM internal error (an instruction it cannot emulate)".to_owned()
-        }
-        VcpuExit::FailEntry(reason, cpu) => {
-            format!("KVM could not enter the guest: hardware reason {reason:#x} on CPU {cpu}")
-        }
-        other => format!("unexpected exit {other:?}"),
-    }
+fn only_xcr0(value: u64) -> kvm_xcrs {
+    let mut xcrs = kvm_xcrs {
+        nr_xcrs: 1,
+        ..kvm_xcrs::default()
+    };
+    xcrs.xcrs[0] = kvm_xcr {
+        xcr: 0,
+        reserved: 0,
+        value,
+    };
+    xcrs
 }

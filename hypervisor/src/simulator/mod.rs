@@ -11,6 +11,7 @@
 //! comes late by 0 to [`SimulatorSpec::kick_latency`](crate::SimulatorSpec::kick_latency),
 //! evenly distributed. An idle LP that is called wakes as late; timers are punctual.
 
+mod bursts;
 mod lps;
 mod program;
 mod queue;
@@ -19,8 +20,8 @@ mod spin;
 mod trace;
 
 use crate::engine::{Engine, EngineError, Observer, RunOutcome};
-use crate::guest::Payload;
 use crate::run_spec::RunSpec;
+use apportion_abi::{Ns, Payload};
 use apportion_scheduler::Nanos;
 pub use trace::Trace;
 
@@ -83,18 +84,15 @@ fn unsupported(spec: &RunSpec) -> Option<String> {
     if spec.slice == Nanos::ZERO {
         return Some("the simulator needs a slice above zero".to_owned());
     }
-    let stuck = |payload| {
-        matches!(
-            payload,
-            Payload::Periodic {
-                period: Nanos::ZERO,
-                ..
+    spec.guests.iter().find_map(|guest| {
+        let what = match guest.payload {
+            Payload::Periodic { period: Ns(0), .. } => "has a period of zero".to_owned(),
+            Payload::Clock { .. } | Payload::Hostile { .. } => {
+                format!("has payload {}, which takes a real guest", guest.payload)
             }
-        )
-    };
-    let guest = spec.guests.iter().find(|guest| stuck(guest.payload))?;
-    Some(format!(
-        "guest {} has a period of zero, which the simulator cannot run",
-        guest.name
-    ))
+            _ if guest.ticks > 0 => "has ticks, which are not simulated".to_owned(),
+            _ => return None,
+        };
+        Some(format!("guest {} {what}", guest.name))
+    })
 }

@@ -1,12 +1,14 @@
 //! What VPs do when they run: their payloads in virtual time.
 //!
-//! Work is counted in units of [`UNIT`] of CPU time by every payload but spin,
-//! whose unit is one acquisition of its lock.
+//! Work is counted in units of [`UNIT`] of CPU time, but for the time that a VP spins.
 
+use super::bursts::Pieces;
 use super::queue::NEVER;
 use super::spin::{Lock, Spinner, Spun};
 use crate::demand::Demand;
-use crate::guest::Payload;
+use crate::engine::Burst;
+use apportion_abi::Payload;
+use apportion_abi::shared::Value;
 use apportion_scheduler::{After, GuestId, Nanos, VpId};
 
 /// The CPU time of one unit of work.
@@ -32,6 +34,8 @@ pub(super) struct Programs {
     vps: Vec<Program>,
     /// By guest.
     locks: Vec<Lock>,
+    /// Pieces of work that were done since the last time.
+    bursts: Vec<Burst>,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,10 @@ struct Program {
     /// CPU time since the last unit of work that was reported.
     cpu: Nanos,
     kind: Kind,
+    began: Nanos,
+    /// When its fixed work was done.
+    done: Option<Nanos>,
+    yields: u64,
 }
 
 #[derive(Debug)]
@@ -50,6 +58,7 @@ enum Kind {
         left: Nanos,
     },
     Paced(Demand),
+    Pieces(Pieces),
     Spin(Spinner),
 }
 
@@ -58,6 +67,7 @@ impl Programs {
         Programs {
             vps: Vec::new(),
             locks: vec![Lock::default(); guests],
+            bursts: Vec::new(),
         }
     }
 
@@ -65,7 +75,6 @@ impl Programs {
     pub(super) fn add(&mut self, guest: GuestId, payload: Payload, seed: u64, now: Nanos) {
         let stream = self.vps.len() as u64;
         let kind = match payload {
-            Payload::Burn => Kind::Burn,
             Payload::Crash { after_work } => Kind::Crash {
                 left: Nanos(after_work.saturating_mul(UNIT.0)),
             },
@@ -75,13 +84,20 @@ impl Programs {
             Payload::Spin {
                 critical,
                 think,
-                hint,
-            } => Kind::Spin(Spinner::new(critical, think, hint)),
+                threshold,
+            } => Kind::Spin(Spinner::new(Nanos(critical.0), Nanos(think.0), threshold)),
+            _ => match Pieces::new(payload, seed, stream, now, UNIT) {
+                Some(pieces) => Kind::Pieces(pieces),
+                None => Kind::Burn,
+            },
         };
         self.vps.push(Program {
             guest,
             cpu: Nanos::ZERO,
             kind,
+            began: now,
+            done: None,
+            yields: 0,
         });
     }
 
@@ -91,6 +107,7 @@ impl Programs {
             Kind::Burn => NEVER,
             Kind::Crash { left } => now + *left,
             Kind::Paced(demand) => demand.until(now, NEVER),
+            Kind::Pieces(pieces) => pieces.due(now),
             Kind::Spin(spinner) => now + spinner.due(),
         }
     }
@@ -98,7 +115,8 @@ impl Programs {
     /// `vp` ran for `ran` more, up to `now`, which is no later than [`Programs::due`].
     pub(super) fn ran(&mut self, vp: VpId, now: Nanos, ran: Nanos) -> Act {
         let program = &mut self.vps[vp.index()];
-        program.cpu += ran;
+        let works = !matches!(&program.kind, Kind::Spin(spinner) if spinner.spins());
+        program.cpu += if works { ran } else { Nanos::ZERO };
         match &mut program.kind {
             Kind::Burn => Act::On,
             Kind::Crash { left } => {
@@ -113,6 +131,22 @@ impl Programs {
                 After::Run => Act::On,
                 after => Act::Leave(after),
             },
+            Kind::Pieces(pieces) => {
+                let (act, done) = pieces.ran(now, ran);
+                if let Some((due, start, done)) = done.filter(|_| pieces.records()) {
+                    self.bursts.push(Burst {
+                        vp,
+                        due,
+                        start,
+                        done,
+                    });
+                }
+                if pieces.is_done() {
+                    program.done.get_or_insert(now);
+                }
+                program.yields += u64::from(act == Act::Leave(After::Run));
+                act
+            }
             Kind::Spin(spinner) => {
                 match spinner.ran(vp, ran, &mut self.locks[program.guest.index()]) {
                     Spun::On => Act::On,
@@ -133,12 +167,38 @@ impl Programs {
     /// Units of work since the last time.
     pub(super) fn take_work(&mut self, vp: VpId) -> u64 {
         let program = &mut self.vps[vp.index()];
-        if let Kind::Spin(spinner) = &mut program.kind {
-            return spinner.take_acquired();
-        }
         let units = program.cpu.0 / UNIT.0;
         program.cpu = Nanos(program.cpu.0 % UNIT.0);
         units
+    }
+
+    /// Pieces of work that were done since the last time, by any VP.
+    pub(super) fn take_bursts(&mut self) -> Vec<Burst> {
+        std::mem::take(&mut self.bursts)
+    }
+
+    /// What a guest would report of this VP; times are counted from `start`, when the guests were created.
+    pub(super) fn report(&self, vp: VpId, start: Nanos) -> Vec<(Value, u64)> {
+        let program = &self.vps[vp.index()];
+        let fixed = matches!(&program.kind, Kind::Pieces(pieces) if !pieces.records());
+        let mut values = Vec::new();
+        if let Kind::Spin(spinner) = &program.kind {
+            values.push((Value::Acquisitions, spinner.acquired()));
+            values.push((Value::Notifications, spinner.notifications()));
+        }
+        if fixed {
+            values.push((Value::BeganAt, program.began.since(start).0));
+            values.push((Value::Yields, program.yields));
+        }
+        if let Some(done) = program.done {
+            values.push((Value::DoneAt, done.since(start).0));
+        }
+        values
+    }
+
+    /// How many VPs there are.
+    pub(super) fn count(&self) -> u32 {
+        self.vps.len() as u32
     }
 }
 

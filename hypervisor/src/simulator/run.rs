@@ -4,8 +4,10 @@ use super::lps::{Lps, Observed};
 use super::program::Programs;
 use super::trace::Trace;
 use crate::dispatch_log::LogEntry;
-use crate::engine::{EngineError, Flow, Observer, RunOutcome};
+use crate::engine::{EngineError, Flow, Observer, RunOutcome, VpReport};
 use crate::run_spec::{Action, Change, RunSpec};
+use apportion_abi::Features;
+use apportion_abi::shared::Value;
 use apportion_scheduler::{GuestId, Nanos, VpId};
 
 /// How often the observer is asked whether to go on.
@@ -36,9 +38,11 @@ pub(super) fn run(
     lps.answer_calls(start, None);
     lps.log_happened().map_err(EngineError::Observer)?;
 
-    let root = Root {
+    let mut root = Root {
         spec,
+        start,
         measured_from: start + spec.warm_up,
+        before: Vec::new(),
     };
     let (stopped, interrupted) = root.drive(&mut lps, start)?;
     lps.stop(stopped).map_err(EngineError::Observer)?;
@@ -54,18 +58,24 @@ pub(super) fn run(
         crashes: std::mem::take(&mut lps.crashes),
         steal: Some(Nanos::ZERO),
         involuntary_switches: 0,
+        reports: root.reports(&lps),
+        measured: None,
+        counters: None,
     };
     Ok((outcome, lps.trace))
 }
 
 struct Root<'a> {
     spec: &'a RunSpec,
+    start: Nanos,
     measured_from: Nanos,
+    /// By VP, what it reported as measuring began.
+    before: Vec<Vec<(Value, u64)>>,
 }
 
 impl Root<'_> {
     /// Until the time is over or the observer has enough: when, and whether it was the observer.
-    fn drive(&self, lps: &mut Lps<'_>, start: Nanos) -> Result<(Nanos, bool), EngineError> {
+    fn drive(&mut self, lps: &mut Lps<'_>, start: Nanos) -> Result<(Nanos, bool), EngineError> {
         let until = self.measured_from + self.spec.duration;
         let mut changes = self.spec.changes.iter().peekable();
         let mut now = start;
@@ -78,6 +88,9 @@ impl Root<'_> {
             };
             now = milestone.min(now + TICK_EVERY);
             lps.run_until(now).map_err(EngineError::Observer)?;
+            if now == self.measured_from {
+                self.before = self.values(lps);
+            }
             while let Some(change) = changes.next_if(|change| due(change) <= now && now < until) {
                 self.change(lps, change, now)?;
             }
@@ -91,6 +104,23 @@ impl Root<'_> {
             }
         }
         Ok((now, false))
+    }
+
+    fn values(&self, lps: &Lps<'_>) -> Vec<Vec<(Value, u64)>> {
+        let vps = (0..lps.programs.count()).map(VpId);
+        vps.map(|vp| lps.programs.report(vp, self.start)).collect()
+    }
+
+    fn reports(&self, lps: &Lps<'_>) -> Vec<VpReport> {
+        let values = self.values(lps).into_iter().enumerate();
+        values
+            .map(|(vp, after)| VpReport {
+                vp: VpId(vp as u32),
+                features: Features::default(),
+                before: self.before.get(vp).cloned().unwrap_or_default(),
+                after,
+            })
+            .collect()
     }
 
     fn change(&self, lps: &mut Lps<'_>, change: &Change, now: Nanos) -> Result<(), EngineError> {

@@ -8,9 +8,9 @@
 use apportion_scheduler::{Nanos, VpId};
 use std::collections::VecDeque;
 
-/// A spinner with hints reports after this much of its own CPU time spent
-/// spinning on one ticket, and again at each multiple.
-pub(super) const LONG_SPIN: Nanos = Nanos::from_micros(50);
+/// How long one look at the lock takes, with its pause: a spinner reports after
+/// so many looks, and again at each multiple.
+pub(super) const SPIN: Nanos = Nanos(25);
 
 /// One guest's lock.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +36,13 @@ pub(super) enum Spun {
 pub(super) struct Spinner {
     critical: Nanos,
     think: Nanos,
-    hint: bool,
+    /// CPU time from one report to the next, where it reports at all.
+    long: Option<Nanos>,
     phase: Phase,
     /// How often it got the lock.
     acquired: u64,
+    /// How often it reported.
+    notifications: u64,
 }
 
 /// Each with CPU time of the VP's own.
@@ -52,22 +55,30 @@ enum Phase {
 
 impl Spinner {
     /// A critical section takes at least 1 ns, or time would stand still.
-    pub(super) fn new(critical: Nanos, think: Nanos, hint: bool) -> Spinner {
+    /// `threshold` as in the payload's parameters: spins, or 0 or 0xFFFF_FFFF for never.
+    pub(super) fn new(critical: Nanos, think: Nanos, threshold: u64) -> Spinner {
+        let reports = !matches!(threshold, 0 | 0xffff_ffff);
         Spinner {
             critical: critical.max(Nanos(1)),
             think,
-            hint,
+            long: reports.then_some(Nanos(threshold.saturating_mul(SPIN.0))),
             phase: Phase::Thinking { left: think },
             acquired: 0,
+            notifications: 0,
         }
+    }
+
+    /// Whether it waits for the lock.
+    pub(super) fn spins(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
     }
 
     /// CPU time until it does something that [`Spinner::ran`] has to be told of.
     pub(super) fn due(&self) -> Nanos {
-        match self.phase {
-            Phase::Thinking { left } | Phase::Holding { left } => left,
-            Phase::Waiting { spun } if self.hint => Nanos(LONG_SPIN.0 - spun.0 % LONG_SPIN.0),
-            Phase::Waiting { .. } => Nanos(u64::MAX),
+        match (self.phase, self.long) {
+            (Phase::Thinking { left } | Phase::Holding { left }, _) => left,
+            (Phase::Waiting { spun }, Some(long)) => Nanos(long.0 - spun.0 % long.0),
+            (Phase::Waiting { .. }, None) => Nanos(u64::MAX),
         }
     }
 
@@ -87,9 +98,12 @@ impl Spinner {
                 }
             }
             Phase::Waiting { spun } => {
-                let before = spun.0 / LONG_SPIN.0;
+                let before = spun.0;
                 *spun += ran;
-                if self.hint && spun.0 / LONG_SPIN.0 > before {
+                if let Some(long) = self.long
+                    && spun.0 / long.0 > before / long.0
+                {
+                    self.notifications += 1;
                     return Spun::Long;
                 }
             }
@@ -126,9 +140,14 @@ impl Spinner {
         };
     }
 
-    /// How often it got the lock since the last time.
-    pub(super) fn take_acquired(&mut self) -> u64 {
-        std::mem::take(&mut self.acquired)
+    /// How often it got the lock.
+    pub(super) fn acquired(&self) -> u64 {
+        self.acquired
+    }
+
+    /// How often it reported a long spin.
+    pub(super) fn notifications(&self) -> u64 {
+        self.notifications
     }
 }
 
@@ -147,7 +166,7 @@ mod tests {
     #[test]
     fn tickets_are_served_in_order() {
         let mut lock = Lock::default();
-        let [mut a, mut b, mut c] = [(); 3].map(|()| Spinner::new(us(3), us(10), false));
+        let [mut a, mut b, mut c] = [(); 3].map(|()| Spinner::new(us(3), us(10), 0));
         assert_eq!(a.due(), us(10));
         assert_eq!(a.ran(A, us(10), &mut lock), Spun::On);
         assert_eq!(a.due(), us(3));
@@ -165,16 +184,10 @@ mod tests {
         a.grant();
         assert_eq!(a.ran(A, us(3), &mut lock), Spun::On);
         assert!(!lock.held);
-        assert_eq!(
-            [
-                a.take_acquired(),
-                b.take_acquired(),
-                c.take_acquired(),
-                a.take_acquired()
-            ],
-            [2, 1, 1, 0]
-        );
+        assert_eq!([a.acquired(), b.acquired(), c.acquired()], [2, 1, 1]);
     }
+
+    const LONG_SPIN: Nanos = Nanos::from_micros(50);
 
     #[test]
     fn a_spinner_reports_at_each_multiple_and_once() {
@@ -182,7 +195,7 @@ mod tests {
             held: true,
             ..Lock::default()
         };
-        let mut spinner = Spinner::new(us(3), us(1), true);
+        let mut spinner = Spinner::new(us(3), us(1), 2_000);
         spinner.ran(A, us(1), &mut lock);
         assert_eq!(spinner.due(), LONG_SPIN);
         assert_eq!(spinner.ran(A, us(20), &mut lock), Spun::On);

@@ -163,6 +163,9 @@ fn described(
 ) -> String {
     let name = match action {
         ActionEntry::Controls { guest, .. } | ActionEntry::AddVp { guest } => guest,
+        ActionEntry::Interrupts { guest, count } => {
+            return format!("{guest}: {count} interrupts per VP");
+        }
         ActionEntry::LpOff { lp, force: false } => return format!("LP {lp} goes off line"),
         ActionEntry::LpOff { lp, force: true } => return format!("LP {lp} is forced off line"),
         ActionEntry::LpOn { lp } => return format!("LP {lp} comes back"),

@@ -49,10 +49,17 @@ fn payload(guest: &GuestEntry) -> String {
             None => format!("{name} {value}"),
         })
         .collect();
-    match parameters.is_empty() {
+    let mut text = match parameters.is_empty() {
         true => guest.payload.clone(),
         false => format!("{} ({})", guest.payload, parameters.join(", ")),
+    };
+    if guest.processor != "host" {
+        let _ = write!(text, ", processor {}", guest.processor);
     }
+    if guest.ticks > 0 {
+        let _ = write!(text, ", {} ticks/s per VP", guest.ticks);
+    }
+    text
 }
 
 /// The LPs that a guest may run on.
@@ -179,7 +186,8 @@ impl Chapter<'_> {
         }
         let mut text = items.join(" · ");
         let of_one_kind = |a: &GuestEntry, b: &GuestEntry| {
-            (&a.group, &a.payload, &a.parameters) == (&b.group, &b.payload, &b.parameters)
+            let kind = |it: &GuestEntry| (it.group.clone(), payload(it));
+            kind(a) == kind(b)
         };
         text.push_str("\n\nPayloads:");
         for (index, guests) in experiment.guests.chunk_by(of_one_kind).enumerate() {

@@ -1,11 +1,14 @@
 //! The `[[change]]` entries of an experiment file: what is altered while it runs.
 
+mod form;
+
 use std::ops::Range;
 
 use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use self::form::{Form, form};
 use super::affinity::no_such_lp;
 use super::controls::{Given, Placed};
 use super::diagnostics::{Problem, Problems};
@@ -47,6 +50,13 @@ pub enum Action {
         /// How many more each of them gets, 1 to 64.
         vps: u32,
     },
+    /// Posts interrupts to every VP of guests.
+    PostInterrupts {
+        /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
+        guests: Vec<usize>,
+        /// How many each VP gets, 1 to 1000.
+        interrupts: u32,
+    },
     /// Takes an LP off line.
     LpOff {
         /// Its number, counted from 0.
@@ -60,24 +70,6 @@ pub enum Action {
         lp: u32,
     },
 }
-
-/// What a change may do, by the keys that say so.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Controls,
-    AddVps,
-    LpOff,
-    LpOn,
-}
-
-const FORMS: [(&str, Form); 6] = [
-    ("weight", Form::Controls),
-    ("reserve", Form::Controls),
-    ("cap", Form::Controls),
-    ("add_vps", Form::AddVps),
-    ("lp_off", Form::LpOff),
-    ("lp_on", Form::LpOn),
-];
 
 /// The changes under the key `change` of the experiment; `duration` is `None` where it is wrong.
 pub(super) fn read_changes(
@@ -135,6 +127,7 @@ impl Reader<'_> {
         let action = match form(&mut fields, header)? {
             Form::Controls => self.read_controls(&mut fields),
             Form::AddVps => self.read_add_vps(&mut fields),
+            Form::Interrupts => self.read_interrupts(&mut fields),
             Form::LpOff => {
                 let force = fields.boolean("force").unwrap_or(false);
                 let lp = self.read_lp(&mut fields, &limits::LP_OFF);
@@ -216,6 +209,13 @@ impl Reader<'_> {
         Some(Action::AddVps { guests, vps: added })
     }
 
+    fn read_interrupts(&self, fields: &mut Fields<'_, '_>) -> Option<Action> {
+        let guests = self.read_guests(fields).map(|(_, guests)| guests);
+        let interrupts = fields.integer(&limits::INTERRUPTS)?;
+        let guests = guests?;
+        Some(Action::PostInterrupts { guests, interrupts })
+    }
+
     fn read_lp(&self, fields: &mut Fields<'_, '_>, limit: &Limit<u32>) -> Option<u32> {
         let lp = fields.located(limit.key, |fields| fields.integer(limit))?;
         let problem = no_such_lp(lp.span(), *lp.get_ref(), self.lps);
@@ -256,47 +256,4 @@ impl Reader<'_> {
         let help = format!("the entries are {}", listed(entries));
         Problem::at(span, title, label).help(help)
     }
-}
-
-/// What the change does; reported where that is nothing, or more than one thing.
-fn form(fields: &mut Fields<'_, '_>, header: Range<usize>) -> Option<Form> {
-    let mut said: Vec<(Range<usize>, &str, Form)> = FORMS
-        .into_iter()
-        .filter_map(|(key, form)| Some((fields.span_of_key(key)?, key, form)))
-        .collect();
-    said.sort_by_key(|(span, ..)| span.start);
-    let Some((first, first_key, form)) = said.first().cloned() else {
-        if fields.has_strange_keys {
-            return None;
-        }
-        let keys = listed(FORMS.map(|(key, _)| key));
-        let problem = Problem::at(header, "this change changes nothing", "say what it does")
-            .help(format!("a change has one of {keys}"));
-        fields.problems.push(problem);
-        return None;
-    };
-    if let Some((span, key, _)) = said.iter().find(|(.., other)| *other != form) {
-        let title = format!("`{key}` and `{first_key}` are two changes");
-        let problem = Problem::at(
-            span.clone(),
-            title,
-            "write a [[change]] of its own for this",
-        )
-        .context(first, "this can stay here");
-        fields.problems.push(problem);
-        return None;
-    }
-    let of_guests = matches!(form, Form::Controls | Form::AddVps);
-    if let (false, Some(span)) = (of_guests, fields.span_of_key("guest")) {
-        let title = format!("`guest` does not go with `{first_key}`");
-        let label = "remove this key: an LP belongs to no guest";
-        fields.problems.push(Problem::at(span, title, label));
-    }
-    if let (true, Some(span)) = (form != Form::LpOff, fields.span_of_key("force")) {
-        let title = "`force` is for `lp_off` only";
-        fields
-            .problems
-            .push(Problem::at(span, title, "remove this key"));
-    }
-    Some(form)
 }

@@ -1,16 +1,14 @@
 //! The keys of one TOML table, taken out one by one with type and range checked.
 
-use std::fmt::Display;
+mod numbers;
+
 use std::ops::Range;
 
-use apportion_scheduler::Nanos;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
 use super::keys::Keys;
-use crate::duration;
-use crate::limits::{Limit, OutOfRange};
 use crate::suggest::{listed, nearest};
 
 /// One table while it is read; what is wrong with it goes to `problems`.
@@ -131,37 +129,6 @@ impl<'p, 'i> Fields<'p, 'i> {
         Some(Spanned::new(value.span(), name))
     }
 
-    /// A whole number within `limit`.
-    pub(super) fn integer<T>(&mut self, limit: &Limit<T>) -> Option<T>
-    where
-        T: TryFrom<i64> + PartialOrd + Display,
-    {
-        let value = self.take(limit.key)?;
-        self.integer_in(&value, limit)
-    }
-
-    /// A whole number within `limit` that stands alone or in a list.
-    pub(super) fn integer_in<T>(
-        &mut self,
-        value: &Spanned<DeValue<'_>>,
-        limit: &Limit<T>,
-    ) -> Option<T>
-    where
-        T: TryFrom<i64> + PartialOrd + Display,
-    {
-        let DeValue::Integer(digits) = value.get_ref() else {
-            let remedy = format!("use {}", limit.allowed);
-            self.wrong_type(limit.key, "a whole number", value, &remedy);
-            return None;
-        };
-        let number = i64::from_str_radix(digits.as_str(), digits.radix());
-        let checked = match number.ok().and_then(|number| T::try_from(number).ok()) {
-            Some(number) => limit.check(number),
-            None => Err(limit.refuse(digits)),
-        };
-        self.in_range(checked, value.span())
-    }
-
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
         let value = self.take(key)?;
@@ -175,45 +142,6 @@ impl<'p, 'i> Fields<'p, 'i> {
             "use true or false, without quotes",
         );
         None
-    }
-
-    /// A number, decimals allowed, within `limit`.
-    pub(super) fn number(&mut self, limit: &Limit<f64>) -> Option<f64> {
-        let value = self.take(limit.key)?;
-        let digits = match value.get_ref() {
-            DeValue::Float(float) => float.as_str(),
-            DeValue::Integer(integer) => integer.as_str(),
-            _ => {
-                let remedy = format!("use {}", limit.allowed);
-                self.wrong_type(limit.key, "a number", &value, &remedy);
-                return None;
-            }
-        };
-        let checked = match digits.parse() {
-            Ok(number) => limit.check(number),
-            Err(_) => Err(limit.refuse(digits)),
-        };
-        self.in_range(checked, value.span())
-    }
-
-    /// A duration in quotes within `limit`.
-    pub(super) fn duration(&mut self, limit: &Limit<Nanos>) -> Option<Nanos> {
-        let value = self.take(limit.key)?;
-        let remedy = "write a number and a unit in quotes, such as \"10s\" or \"500ms\"";
-        let text = self.text_in(limit.key, &value, remedy)?;
-        match duration::parse_duration(&text) {
-            // Refused as it was written: 25h says more than 90000s.
-            Ok(time) => {
-                let checked = limit.check(time).map_err(|_| limit.refuse(&text));
-                self.in_range(checked, value.span())
-            }
-            Err(error) => {
-                let title = format!("{} {}", limit.key, error.cause());
-                self.problems
-                    .push(Problem::at(value.span(), title, duration::FORM));
-                None
-            }
-        }
     }
 
     /// One of a few words; `noun` is what they are.
@@ -257,16 +185,6 @@ impl<'p, 'i> Fields<'p, 'i> {
             self.wrong_type(key, "a string", value, remedy);
         }
         text.map(str::to_owned)
-    }
-
-    fn in_range<T>(&mut self, checked: Result<T, OutOfRange>, span: Range<usize>) -> Option<T> {
-        checked
-            .map_err(|error| {
-                let title = format!("{} {} is out of range", error.key, error.given);
-                let label = format!("use {}", error.allowed);
-                self.problems.push(Problem::at(span, title, label));
-            })
-            .ok()
     }
 
     /// Reports that `value` is not `wanted`, with the remedy.

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use apportion_abi::{Processor, layout};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::controls::{Given, Placed};
 use super::diagnostics::{Problem, Problems};
 use super::fields::Fields;
-use super::{Guest, Payload, affinity, keys, payloads};
+use super::memory::Room;
+use super::payloads::Program;
+use super::processor::read_processor;
+use super::{Guest, affinity, keys, payloads};
 use crate::limits;
 
 /// What to do where something else stands in the place of guests.
@@ -21,6 +25,8 @@ pub(super) struct Guests {
     pub(super) list: Vec<Guest>,
     /// The controls of each guest with their places in the file.
     pub(super) placed: Vec<Placed>,
+    /// What the file says about the memory of each guest.
+    pub(super) rooms: Vec<Room>,
     /// Every entry of the file has become its guests, so that a name that is not there is a mistake.
     pub(super) complete: bool,
 }
@@ -60,7 +66,10 @@ struct Entry {
     vps: u32,
     placed: Placed,
     affinity: Option<Vec<u32>>,
-    payload: Payload,
+    room: Room,
+    processor: Processor,
+    ticks: u32,
+    program: Program,
 }
 
 impl Entry {
@@ -80,13 +89,17 @@ impl Entry {
         let count = fields.integer(&limits::COUNT).unwrap_or(1);
         let vps = fields.integer(&limits::VPS).unwrap_or(1);
         let placed = Given::read(&mut fields).over(&Placed::default(), fields.problems);
+        let program = payloads::read_payload(&mut fields);
         Some(Entry {
             name,
             count,
             vps,
             placed: placed.unwrap_or_default(),
             affinity: affinity::read_affinity(&mut fields, lps),
-            payload: payloads::read_payload(&mut fields),
+            room: Room::read(&mut fields, program.working_set.clone()),
+            processor: read_processor(&mut fields, &program),
+            ticks: fields.integer(&limits::TICKS).unwrap_or(0),
+            program,
             header,
         })
     }
@@ -119,13 +132,18 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
         }
         for name in names {
             guests.placed.push(entry.placed.clone());
+            guests.rooms.push(entry.room.clone());
             guests.list.push(Guest {
                 name,
                 group: group.get_ref().clone(),
                 vps: entry.vps,
                 controls: entry.placed.controls,
                 affinity: entry.affinity.clone(),
-                payload: entry.payload,
+                // Until it is known how many VPs the changes add.
+                memory: layout::LEAST_MEMORY,
+                processor: entry.processor,
+                ticks: entry.ticks,
+                payload: entry.program.payload,
             });
         }
     }

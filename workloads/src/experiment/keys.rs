@@ -34,7 +34,7 @@ const OF_EXPERIMENT: [&str; 17] = [
     "simulator",
 ];
 
-const OF_GUEST: [&str; 16] = [
+const OF_GUEST: [&str; 28] = [
     "name",
     "count",
     "vps",
@@ -42,6 +42,9 @@ const OF_GUEST: [&str; 16] = [
     "reserve",
     "cap",
     "affinity",
+    "memory",
+    "processor",
+    "ticks",
     "payload",
     "after_work",
     "period",
@@ -51,10 +54,28 @@ const OF_GUEST: [&str; 16] = [
     "critical",
     "think",
     "hint",
+    "threshold",
+    "units",
+    "burst",
+    "pause",
+    "working_set",
+    "stride",
+    "every",
+    "random",
+    "attack",
 ];
 
-const OF_CHANGE: [&str; 9] = [
-    "at", "guest", "weight", "reserve", "cap", "add_vps", "lp_off", "force", "lp_on",
+const OF_CHANGE: [&str; 10] = [
+    "at",
+    "guest",
+    "weight",
+    "reserve",
+    "cap",
+    "add_vps",
+    "interrupts",
+    "lp_off",
+    "force",
+    "lp_on",
 ];
 
 const OF_SIMULATOR: [&str; 2] = ["overhead", "kick_latency"];

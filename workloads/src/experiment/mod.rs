@@ -7,12 +7,13 @@ mod diagnostics;
 mod fields;
 mod guests;
 mod keys;
+mod memory;
 mod misfit;
 mod parse;
 mod payloads;
+mod processor;
 
-use std::fmt;
-
+use apportion_abi::{Payload, Processor};
 use apportion_scheduler::{Controls, Nanos, PolicyKind, ReserveModel, WeightScope};
 use thiserror::Error;
 
@@ -91,62 +92,15 @@ pub struct Guest {
     pub controls: Controls,
     /// The LPs that its VPs may run on, in ascending order, at least one; `None` is every LP.
     pub affinity: Option<Vec<u32>>,
+    /// Bytes of memory, 4 MiB to 16 GiB and a multiple of 2 MiB; the working sets of all its VPs
+    /// fit, those included that changes add.
+    pub memory: u64,
+    /// Which instructions it may use.
+    pub processor: Processor,
+    /// Periodic timer interrupts that each VP gets in a second, at most 10000.
+    pub ticks: u32,
     /// What runs inside.
     pub payload: Payload,
-}
-
-/// What a guest executes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// Counts units of work without end and never yields.
-    Burn,
-    /// Burns, then faults on purpose.
-    Crash {
-        /// Units of work until the fault, above zero.
-        after_work: u64,
-    },
-    /// Each VP wants CPU time once in every period, and sleeps in between.
-    Periodic {
-        /// From one awakening to the next, 10 µs to 60 s.
-        period: Nanos,
-        /// CPU time wanted in each, less than the period.
-        run: Nanos,
-    },
-    /// Each VP wants to run, then sleeps, both for exponentially distributed times from the seed.
-    OnOff {
-        /// CPU time wanted between two sleeps, on average; 10 µs to 60 s.
-        on: Nanos,
-        /// Time asleep, on average; 10 µs to 60 s.
-        off: Nanos,
-    },
-    /// The guest's VPs share one lock, and a VP spins while another one holds it.
-    Spin {
-        /// CPU time for which a VP holds the lock, 10 µs to 60 s.
-        critical: Nanos,
-        /// CPU time from leaving the lock to wanting it again, 10 µs to 60 s.
-        think: Nanos,
-        /// Whether a spinning VP says so to the hypervisor.
-        hint: bool,
-    },
-}
-
-impl Payload {
-    /// Its name in an experiment file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Payload::Burn => "burn",
-            Payload::Crash { .. } => "crash",
-            Payload::Periodic { .. } => "periodic",
-            Payload::OnOff { .. } => "on-off",
-            Payload::Spin { .. } => "spin",
-        }
-    }
-}
-
-impl fmt::Display for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 /// Why a text is no experiment: a complete report with source, lines and carets.

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
 use super::fields::Fields;
-use super::{Experiment, ExperimentError, Simulator, changes, guests, keys};
+use super::{Experiment, ExperimentError, Simulator, changes, guests, keys, memory};
 use crate::limits;
 
 /// The version of the file format that this version reads.
@@ -81,8 +81,9 @@ fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
     let lps = fields.located("lps", |fields| fields.integer(&limits::LPS));
     let nodes = read_nodes(&mut fields, lps.as_ref());
     let duration = read_duration(&mut fields);
-    let guests = guests::read_guests(&mut fields, lps.as_ref());
+    let mut guests = guests::read_guests(&mut fields, lps.as_ref());
     let changes = changes::read_changes(&mut fields, &guests, lps.as_ref(), duration.as_ref());
+    memory::furnish(&mut guests, &changes, fields.problems);
     Experiment {
         name: name.map(Spanned::into_inner).unwrap_or_default(),
         why: why.unwrap_or_default(),

@@ -244,6 +244,9 @@ impl<'a> Lps<'a> {
             (_, VpState::Held { .. }) if running.kick == Reason::Slice => Reason::Capped,
             _ => running.kick,
         };
+        for burst in self.programs.take_bursts() {
+            self.observer.burst(&burst)?;
+        }
         let work = self.programs.take_work(vp);
         self.observer.entry(&LogEntry::Dispatch(Dispatch {
             lp,

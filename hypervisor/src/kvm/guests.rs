@@ -1,0 +1,310 @@
+//! The guests of a run as the root sees them: built before anything runs, looked after while they do.
+
+use super::dispatcher::{Shared, VpInfo};
+use super::guest_log::GuestLog;
+use super::intercepts::Desk;
+use super::time::{GuestTime, HostTime};
+use super::vcpu::{self, StepError, Vcpu};
+use crate::demand::Arrivals;
+use crate::dispatch_log::LogEntry;
+use crate::engine::{Burst, EngineError, Said, VpReport};
+use crate::guest::{GuestMemory, cpuid_for, features_for, xcr0_of};
+use crate::host;
+use crate::run_spec::{GuestSpec, RunSpec};
+use apportion_abi::shared::Value;
+use apportion_abi::{Features, Payload, StartPage};
+use apportion_scheduler::{GuestId, Nanos, VpId};
+use kvm_bindings::CpuId;
+use kvm_ioctls::{Kvm, VmFd};
+use std::sync::Arc;
+
+/// What guests are made with.
+#[derive(Debug)]
+pub(super) struct Builder<'a> {
+    pub(super) kvm: &'a Kvm,
+    /// What KVM supports.
+    pub(super) cpuid: &'a CpuId,
+    pub(super) time: &'a Arc<HostTime>,
+    pub(super) ticks_per_ms: u64,
+}
+
+/// All guests of a run.
+#[derive(Debug)]
+pub(super) struct Guests {
+    time: Arc<HostTime>,
+    list: Vec<Guest>,
+    /// By [`VpId`]: whether it is there, or may still be added.
+    present: Vec<bool>,
+    /// Of the reference pages.
+    sequence: u32,
+}
+
+#[derive(Debug)]
+struct Guest {
+    memory: Arc<GuestMemory>,
+    time: Arc<GuestTime>,
+    log: Arc<GuestLog>,
+    features: Features,
+    /// Whether its VPs read the time by their page.
+    tells_time: bool,
+    payload: Payload,
+    vps: Vec<Vp>,
+    /// Keeps the VM alive as long as its VPs.
+    _vm: VmFd,
+}
+
+/// The root's side of a VP.
+#[derive(Debug)]
+struct Vp {
+    id: VpId,
+    /// Of its records.
+    seen: u64,
+    arrivals: Option<std::iter::Peekable<Arrivals>>,
+    /// Into its demand ring.
+    written: u64,
+    /// What it reported as measuring began.
+    before: Vec<(Value, u64)>,
+}
+
+/// Guests and their VPs, the latter by [`VpId`].
+pub(super) type Built = (Guests, Vec<Vcpu>, Vec<VpInfo>);
+
+/// What the root has found on its round.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) bursts: Vec<Burst>,
+    pub(super) said: Vec<Said>,
+    pub(super) happened: Vec<LogEntry>,
+}
+
+impl Builder<'_> {
+    /// All guests of a run; VPs that are added later exist from the start, and nobody runs them until then.
+    pub(super) fn build(&self, spec: &RunSpec) -> Result<Built, EngineError> {
+        let mut list = Vec::new();
+        let mut vps: Vec<(VpId, Vcpu, VpInfo)> = Vec::new();
+        for (index, guest) in spec.guests.iter().enumerate() {
+            let id = GuestId(index as u32);
+            let built =
+                self.guest(id, guest, spec)
+                    .map_err(|(step, source)| EngineError::Guest {
+                        guest: guest.name.clone(),
+                        step,
+                        source,
+                    })?;
+            let (guest, vcpus) = built;
+            for (vp, vcpu) in guest.vps.iter().zip(vcpus) {
+                let info = VpInfo::of(&vcpu, id, guest.payload);
+                vps.push((vp.id, vcpu, info));
+            }
+            list.push(guest);
+        }
+        vps.sort_by_key(|(id, ..)| *id);
+        let initial: usize = spec.guests.iter().map(|guest| guest.vps as usize).sum();
+        let guests = Guests {
+            time: self.time.clone(),
+            list,
+            present: (0..vps.len()).map(|vp| vp < initial).collect(),
+            sequence: 0,
+        };
+        let (vcpus, infos) = vps.into_iter().map(|(_, vcpu, info)| (vcpu, info)).unzip();
+        Ok((guests, vcpus, infos))
+    }
+
+    fn guest(
+        &self,
+        id: GuestId,
+        spec: &GuestSpec,
+        run: &RunSpec,
+    ) -> Result<(Guest, Vec<Vcpu>), StepError> {
+        let numbers = run.vps_of(id);
+        let cpuid = cpuid_for(spec.processor, self.cpuid);
+        let features = features_for(spec.processor, self.cpuid);
+        let start = StartPage {
+            tsc_per_ms: self.ticks_per_ms,
+            features: features.0,
+            // Guests differ in what they draw.
+            seed: run.seed.wrapping_add(u64::from(id.0) << 32).wrapping_add(1),
+            ..StartPage::new(spec.payload, numbers.len() as u32, spec.memory)
+        };
+        let memory = GuestMemory::new(apportion_guest_payloads::IMAGE, &start)
+            .map_err(|error| ("prepare its memory", error.into()))?;
+        let memory = Arc::new(memory);
+        let vm = vcpu::build_vm(self.kvm, &memory)?;
+        let time = Arc::new(GuestTime::begin(self.time.clone()));
+        let log = Arc::new(GuestLog::new(id));
+        let mut vcpus = Vec::new();
+        let mut tells_time = true;
+        for index in 0..numbers.len() as u32 {
+            let desk = Desk::new(index, memory.clone(), time.clone(), log.clone());
+            let (vcpu, reads_host) = Vcpu::new(&vm, &cpuid, xcr0_of(&cpuid), spec.ticks, desk)?;
+            tells_time &= reads_host;
+            vcpus.push(vcpu);
+        }
+        let vp = |id| Vp {
+            id,
+            seen: 0,
+            arrivals: None,
+            written: 0,
+            before: Vec::new(),
+        };
+        let guest = Guest {
+            memory,
+            time,
+            log,
+            features,
+            tells_time,
+            payload: spec.payload,
+            vps: numbers.into_iter().map(vp).collect(),
+            _vm: vm,
+        };
+        Ok((guest, vcpus))
+    }
+}
+
+/// Whether the host has room for the memory of all guests, should they use all of it.
+///
+/// # Errors
+/// [`EngineError::TooLittleMemory`].
+pub(super) fn check_memory(spec: &RunSpec) -> Result<(), EngineError> {
+    // What a guest never touches costs nothing, but nobody can promise that.
+    let wanted = spec.guests.iter().map(|guest| guest.memory).sum();
+    match host::available_memory() {
+        Some(available) if wanted > available => {
+            Err(EngineError::TooLittleMemory { wanted, available })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Guests {
+    /// The guests start at `now`: their demand begins.
+    pub(super) fn start(&mut self, now: Nanos, seed: u64) {
+        for guest in &mut self.list {
+            for vp in &mut guest.vps {
+                if self.present[vp.id.index()] {
+                    vp.start(guest.payload, now, seed);
+                }
+            }
+        }
+    }
+
+    /// A VP was added at `now`.
+    pub(super) fn add(&mut self, id: VpId, now: Nanos, seed: u64) {
+        self.present[id.index()] = true;
+        for guest in &mut self.list {
+            for vp in guest.vps.iter_mut().filter(|vp| vp.id == id) {
+                vp.start(guest.payload, now, seed);
+            }
+        }
+    }
+
+    /// What has to be there before anybody enters: the time, and the first demand.
+    pub(super) fn prepare(&mut self) {
+        self.show_time();
+        for guest in &mut self.list {
+            for vp in 0..guest.vps.len() {
+                guest.fill_demand(vp);
+            }
+        }
+    }
+
+    /// A round through all guests: shows the time, puts in demand, and takes out what they left.
+    pub(super) fn round(&mut self, shared: &Shared) -> Found {
+        self.show_time();
+        let mut found = Found::default();
+        for guest in &mut self.list {
+            for vp in 0..guest.vps.len() {
+                if guest.fill_demand(vp) {
+                    found.happened.extend(shared.wake(guest.vps[vp].id));
+                }
+                guest.read_records(vp, &mut found.bursts);
+            }
+            found.said.extend(guest.log.take());
+        }
+        found
+    }
+
+    fn show_time(&mut self) {
+        self.time.follow();
+        // Never zero, which says that a page is not valid.
+        self.sequence = self.sequence.checked_add(1).unwrap_or(1);
+        for guest in self.list.iter().filter(|guest| guest.tells_time) {
+            guest.time.show(self.sequence, &guest.memory);
+        }
+    }
+
+    /// Measuring begins: keeps what the VPs report.
+    pub(super) fn mark(&mut self) {
+        for guest in &mut self.list {
+            for (index, vp) in guest.vps.iter_mut().enumerate() {
+                vp.before = guest.memory.values(index as u32);
+            }
+        }
+    }
+
+    /// What every VP that is there reports.
+    pub(super) fn reports(&self) -> Vec<VpReport> {
+        let mut reports = Vec::new();
+        for guest in &self.list {
+            for (index, vp) in guest.vps.iter().enumerate() {
+                if self.present[vp.id.index()] {
+                    reports.push(VpReport {
+                        vp: vp.id,
+                        features: guest.features,
+                        before: vp.before.clone(),
+                        after: guest.memory.values(index as u32),
+                    });
+                }
+            }
+        }
+        reports.sort_by_key(|report| report.vp);
+        reports
+    }
+
+    /// Interrupts that each VP says it has handled, by [`VpId`].
+    pub(super) fn interrupts_handled(&self) -> Vec<u64> {
+        let mut handled = vec![0; self.present.len()];
+        for guest in &self.list {
+            for (index, vp) in guest.vps.iter().enumerate() {
+                handled[vp.id.index()] = guest.memory.interrupts_handled(index as u32);
+            }
+        }
+        handled
+    }
+}
+
+impl Vp {
+    fn start(&mut self, payload: Payload, now: Nanos, seed: u64) {
+        let arrivals = Arrivals::new(payload, seed, u64::from(self.id.0), now);
+        self.arrivals = arrivals.map(Iterator::peekable);
+    }
+}
+
+impl Guest {
+    /// Fills a VP's demand ring; whether it was empty, so that the VP may be waiting for it.
+    fn fill_demand(&mut self, index: usize) -> bool {
+        let vp = &mut self.vps[index];
+        let Some(arrivals) = &mut vp.arrivals else {
+            return false;
+        };
+        let number = index as u32;
+        let room = self.memory.demand_room(number, vp.written);
+        for (at, run) in arrivals.take(room as usize) {
+            let at = self.time.to_guest(at);
+            self.memory.put_demand(number, vp.written, at, run.0);
+            vp.written = vp.written.wrapping_add(1);
+        }
+        room >= apportion_abi::shared::DemandRing::PIECES as u64
+    }
+
+    fn read_records(&mut self, index: usize, bursts: &mut Vec<Burst>) {
+        let vp = &mut self.vps[index];
+        let (records, _lost) = self.memory.records(index as u32, &mut vp.seen);
+        bursts.extend(records.into_iter().map(|record| Burst {
+            vp: vp.id,
+            due: self.time.to_engine(record.due),
+            start: self.time.to_engine(record.start),
+            done: self.time.to_engine(record.done),
+        }));
+    }
+}

@@ -1,0 +1,93 @@
+//! What time guests are told: one line for all of them, each counting from when it was created.
+
+use super::tsc;
+use crate::clock::Clock;
+use crate::guest::GuestMemory;
+use crate::reference::{Reference, since};
+use apportion_abi::clock::{Line, UNIT_NS};
+use apportion_scheduler::Nanos;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The reference time of all guests of an engine.
+#[derive(Debug)]
+pub(super) struct HostTime {
+    clock: Clock,
+    /// `None` where time stamps do not tell time: guests ask then, and the clock answers.
+    reference: Option<Mutex<Reference>>,
+}
+
+impl HostTime {
+    /// `ticks_per_ms` as KVM tells; 0 where it does not.
+    pub(super) fn new(clock: Clock, ticks_per_ms: u64) -> HostTime {
+        let known = ticks_per_ms > 0 && tsc::tells_time();
+        let start = || Mutex::new(Reference::start(tsc::sample(clock), ticks_per_ms));
+        HostTime {
+            clock,
+            reference: known.then(start),
+        }
+    }
+
+    fn line(&self) -> Option<Line> {
+        let reference = self.reference.as_ref()?;
+        let reference = reference.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(reference.line())
+    }
+
+    /// In units of 100 ns since the engine's origin.
+    fn now(&self) -> u64 {
+        match self.line() {
+            Some(line) => line.at(tsc::ticks()),
+            None => self.clock.now().0 / UNIT_NS,
+        }
+    }
+
+    /// Follows the clock; to be called several times a second, and followed by [`GuestTime::show`].
+    pub(super) fn follow(&self) {
+        if let Some(reference) = &self.reference {
+            let mut reference = reference.lock().unwrap_or_else(PoisonError::into_inner);
+            reference.follow(tsc::sample(self.clock));
+        }
+    }
+}
+
+/// The reference time of one guest.
+#[derive(Debug)]
+pub(crate) struct GuestTime {
+    host: Arc<HostTime>,
+    /// When it was created, in units of 100 ns since the engine's origin.
+    epoch: u64,
+}
+
+impl GuestTime {
+    /// Of a guest that is created now.
+    pub(super) fn begin(host: Arc<HostTime>) -> GuestTime {
+        let epoch = host.now();
+        GuestTime { host, epoch }
+    }
+
+    /// The engine's clock.
+    pub(super) fn clock(&self) -> Clock {
+        self.host.clock
+    }
+
+    /// The reference time.
+    pub(super) fn now(&self) -> u64 {
+        self.host.now() - self.epoch
+    }
+
+    /// A reference time on the engine's clock.
+    pub(super) fn to_engine(&self, time: u64) -> Nanos {
+        Nanos(time.saturating_add(self.epoch).saturating_mul(UNIT_NS))
+    }
+
+    /// A time on the engine's clock as reference time.
+    pub(super) fn to_guest(&self, at: Nanos) -> u64 {
+        (at.0 / UNIT_NS).saturating_sub(self.epoch)
+    }
+
+    /// Makes the guest's page show the line as it is.
+    pub(super) fn show(&self, sequence: u32, memory: &GuestMemory) {
+        let line = self.host.line().map(|line| since(line, self.epoch));
+        memory.show_time(sequence, line);
+    }
+}

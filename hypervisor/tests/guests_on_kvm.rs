@@ -1,0 +1,15 @@
+//! What guests do on real KVM, and what the host lets them.
+
+#[path = "guests_on_kvm/hostile.rs"]
+mod hostile;
+mod kvm_only;
+#[path = "guests_on_kvm/payloads.rs"]
+mod payloads;
+mod rig;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let tests: Vec<kvm_only::Test> = payloads::TESTS.into_iter().chain(hostile::TESTS).collect();
+    kvm_only::main(&tests)
+}

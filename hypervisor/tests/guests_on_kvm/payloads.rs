@@ -1,0 +1,302 @@
+//! Payloads, hypercalls, the clock and interrupts.
+
+use crate::kvm_only::Test;
+use crate::rig::{Keep, burners, guest, lps, ms, run};
+use apportion_abi::shared::Value;
+use apportion_hypervisor::dispatch_log::Reason;
+use apportion_hypervisor::{
+    Action, Burst, Change, Features, Ns, Payload, Processor, RunOutcome, RunSpec,
+};
+use apportion_scheduler::{GuestId, Nanos, PolicyKind, VpId, What};
+
+pub(crate) const TESTS: [Test; 9] = [
+    ("fixed_work_is_done_once_and_then_no_more", fixed_work),
+    ("a_walk_over_memory_stays_in_its_working_set", memory),
+    ("a_spinning_guest_gets_its_lock_and_says_so", spin),
+    ("bursts_are_done_at_their_times", bursts),
+    ("a_probe_wakes_in_each_period", probe),
+    ("a_yielding_guest_gets_its_share", yields),
+    ("all_vps_of_all_guests_read_one_clock", one_clock),
+    ("interrupts_posted_are_interrupts_handled", interrupts),
+    ("a_compatible_processor_has_less", processor),
+];
+
+/// One LP with these payloads, each in a guest of one VP.
+fn spec(payloads: &[Payload]) -> RunSpec {
+    let mut spec = burners(1, PolicyKind::Fair, &[]);
+    let named = |(index, payload): (usize, &Payload)| guest(&format!("g{index}"), 1, 100, *payload);
+    spec.guests = payloads.iter().enumerate().map(named).collect();
+    spec
+}
+
+/// What a VP reports at the end.
+fn value(outcome: &RunOutcome, vp: u32, value: Value) -> u64 {
+    let report = outcome.reports.iter().find(|report| report.vp == VpId(vp));
+    let values = &report.expect("every VP reports").after;
+    let found = values.iter().find(|(it, _)| *it == value);
+    found.expect("it reports everything").1
+}
+
+fn of_vp(keep: &Keep, vp: u32) -> Vec<Burst> {
+    let bursts = keep.bursts.iter().copied();
+    bursts.filter(|burst| burst.vp == VpId(vp)).collect()
+}
+
+fn fixed_work() {
+    let units = 1_000_000;
+    let burst_and_pause = Payload::FixedWork {
+        units,
+        burst: units / 10,
+        pause: ms(10),
+    };
+    let at_once = Payload::FixedWork {
+        units,
+        burst: 0,
+        pause: Ns(0),
+    };
+    let (keep, outcome) = run(&spec(&[at_once, burst_and_pause]));
+    for vp in 0..2 {
+        let work = keep.sum(|d| d.work, [vp].into_iter());
+        assert_eq!(work, units as f64, "VP {vp}");
+        let (began, done) = (
+            value(&outcome, vp, Value::BeganAt),
+            value(&outcome, vp, Value::DoneAt),
+        );
+        // A unit takes no less than a nanosecond on any machine.
+        assert!(done > began + units, "VP {vp}: {began} to {done}");
+    }
+    let slept = keep.happened.iter();
+    let slept = slept.filter(|(vp, what)| *vp == VpId(1) && *what == What::Slept);
+    // Nine pauses, and for good.
+    assert_eq!(slept.count(), 10);
+    let (began, done) = (
+        value(&outcome, 1, Value::BeganAt),
+        value(&outcome, 1, Value::DoneAt),
+    );
+    assert!(done - began >= 9 * ms(10).0);
+}
+
+fn memory() {
+    let payload = Payload::Memory {
+        working_set: 1 << 20,
+        stride: 64,
+    };
+    let mut spec = spec(&[]);
+    let mut walker = guest("walker", 2, 100, payload);
+    walker.memory = 6 << 20;
+    spec.guests = vec![walker];
+    let (keep, outcome) = run(&spec);
+    assert!(outcome.crashes.is_empty(), "{:?}", outcome.crashes);
+    for vp in 0..2 {
+        let accesses = value(&outcome, vp, Value::Accesses);
+        assert!(accesses > 100_000, "{accesses}");
+        let work = keep.sum(|d| d.work, [vp].into_iter()) as u64;
+        // The last unit may be counted in one place and not yet in the other.
+        assert!(accesses.abs_diff(64 * work) <= 64, "{accesses}, {work}");
+    }
+}
+
+fn spin() {
+    let payload = |threshold| Payload::Spin {
+        critical: Ns(20_000),
+        think: Ns(20_000),
+        threshold,
+    };
+    let ran = |threshold| {
+        let mut spec = spec(&[]);
+        // Two VPs on one LP: who waits for the lock waits for the other's slice.
+        spec.guests = vec![guest("pair", 2, 100, payload(threshold))];
+        run(&spec)
+    };
+    let (keep, outcome) = ran(1_000);
+    let notified =
+        value(&outcome, 0, Value::Notifications) + value(&outcome, 1, Value::Notifications);
+    let acquired =
+        value(&outcome, 0, Value::Acquisitions) + value(&outcome, 1, Value::Acquisitions);
+    assert!(acquired > 1_000 && notified > 50, "{acquired}, {notified}");
+    let [_, counters] = outcome.measured.as_ref().unwrap();
+    let served: u64 = counters.vps.iter().map(|vp| vp.long_spin_waits).sum();
+    assert!(
+        served <= notified && notified <= served + 2,
+        "{served}, {notified}"
+    );
+    let ended = keep
+        .dispatches
+        .iter()
+        .filter(|d| d.reason == Reason::Hypercall);
+    assert!(ended.count() > 50);
+    for never in [0, 0xffff_ffff] {
+        let (keep, outcome) = ran(never);
+        assert_eq!(value(&outcome, 0, Value::Notifications), 0);
+        assert!(value(&outcome, 0, Value::Spins) > 0);
+        assert!(
+            !keep
+                .dispatches
+                .iter()
+                .any(|d| d.reason == Reason::Hypercall)
+        );
+    }
+}
+
+fn bursts() {
+    let payload = Payload::Bursts {
+        every: ms(5),
+        run: ms(1),
+        random: false,
+    };
+    let (keep, outcome) = run(&spec(&[payload, Payload::Burn]));
+    let bursts = of_vp(&keep, 0);
+    let length = outcome.stopped.since(outcome.start).0;
+    // The host stops it anywhere; where it stalls, the last ones are missing.
+    assert!(
+        bursts.len() as u64 * 5 >= length / 1_000_000 * 8 / 10,
+        "{}",
+        bursts.len()
+    );
+    for pair in bursts.windows(2) {
+        assert_eq!(pair[1].due, pair[0].due + Nanos(5_000_000));
+        assert!(pair[0].done <= pair[1].start);
+    }
+    for burst in &bursts {
+        assert!(
+            burst.due <= burst.start && burst.start < burst.done,
+            "{burst:?}"
+        );
+    }
+    // 1 ms of CPU time each, beside what sleeping and waking takes.
+    let ran = keep.sum(|d| d.ran.0, [0].into_iter());
+    let each = ran / bursts.len() as f64;
+    assert!((0.9e6..1.6e6).contains(&each), "{each} ns");
+}
+
+fn probe() {
+    let payload = Payload::Probe {
+        period: ms(10),
+        run: Ns(200_000),
+    };
+    let (keep, outcome) = run(&spec(&[payload]));
+    let bursts = of_vp(&keep, 0);
+    assert!(bursts.len() > 100, "{}", bursts.len());
+    for burst in &bursts {
+        assert!(
+            burst.due >= outcome.start && burst.due <= burst.start,
+            "{burst:?}"
+        );
+    }
+    for pair in bursts.windows(2) {
+        // Whole periods, some of which may be left out.
+        assert_eq!(pair[1].due.since(pair[0].due).0 % 10_000_000, 0);
+    }
+    let late = |burst: &&Burst| burst.start.since(burst.due) < Nanos::from_millis(2);
+    // On an LP of its own; the outer host may stall some.
+    assert!(bursts.iter().filter(late).count() * 10 > bursts.len() * 8);
+}
+
+fn yields() {
+    let payload = Payload::YieldLoop { run: Ns(300_000) };
+    let spec = spec(&[payload, Payload::Burn]);
+    let (keep, outcome) = run(&spec);
+    let shares = keep.shares(&spec, |d| d.ran.0);
+    assert!((shares[0] - 50.0).abs() < 5.0, "{shares:?}");
+    assert!(value(&outcome, 0, Value::Yields) > 500);
+    let ended = keep
+        .dispatches
+        .iter()
+        .filter(|d| d.reason == Reason::Hypercall);
+    assert!(ended.count() > 500);
+}
+
+fn one_clock() {
+    let mut spec = burners(lps(), PolicyKind::Fair, &[(1, 100)]);
+    let clock = Payload::Clock { pause: Ns(200_000) };
+    for index in 0..3 {
+        spec.guests
+            .push(guest(&format!("clock-{index}"), 2, 100, clock));
+    }
+    let (keep, outcome) = run(&spec);
+    assert!(keep.bursts.len() > 1_000, "{}", keep.bursts.len());
+    for vp in 1..7 {
+        assert_eq!(value(&outcome, vp, Value::Backwards), 0, "VP {vp}");
+        let readings = of_vp(&keep, vp);
+        let mut latest = Nanos::ZERO;
+        for Burst {
+            due, start, done, ..
+        } in readings
+        {
+            // Page, hypercall, page, and the next page.
+            assert!(latest <= due && due <= start && start <= done, "VP {vp}");
+            latest = done;
+        }
+    }
+    // A VP's page was read no later than the hypercall, and the hypercall is the
+    // host's own clock: what follows it on any VP shows no less.
+    let mut by_host = keep.bursts.clone();
+    by_host.sort_by_key(|reading| reading.start);
+    let mut least_after = Nanos(u64::MAX);
+    for reading in by_host.iter().rev() {
+        assert!(reading.due <= reading.start);
+        least_after = least_after.min(reading.done);
+        assert!(least_after >= reading.start);
+    }
+}
+
+fn interrupts() {
+    let mut spec = burners(lps(), PolicyKind::Fair, &[(1, 100), (2, 100), (1, 100)]);
+    spec.guests[0].ticks = 1_000;
+    spec.guests[1].payload = Payload::Probe {
+        period: ms(20),
+        run: Ns(100_000),
+    };
+    let post = |at, guest, count| Change {
+        at: Nanos::from_millis(at),
+        action: Action::PostInterrupts {
+            guest: GuestId(guest),
+            count,
+        },
+    };
+    spec.changes = vec![post(300, 1, 7), post(310, 2, 40), post(900, 1, 3)];
+    let (_, outcome) = run(&spec);
+    let counters = outcome.counters.as_ref().unwrap();
+    let posted: Vec<u64> = counters.vps.iter().map(|vp| vp.posted).collect();
+    let handled: Vec<u64> = counters.vps.iter().map(|vp| vp.handled).collect();
+    assert_eq!(posted, handled);
+    assert!(counters.vps.iter().all(|vp| vp.pending == 0));
+    assert_eq!(posted[1..], [10, 10, 40]);
+    let ticks = outcome.stopped.since(outcome.start).0 / 1_000_000;
+    // Up to when it last ran: a slice ago where it has half an LP, longer where the host stalls.
+    assert!(
+        posted[0] <= ticks && posted[0] + 200 > ticks,
+        "{} of {ticks}",
+        posted[0]
+    );
+}
+
+fn processor() {
+    let mut spec = spec(&[Payload::Burn, Payload::Vector, Payload::Vector]);
+    spec.guests[0].processor = Processor::Compatible;
+    spec.guests[2].processor = Processor::Compatible;
+    let (keep, outcome) = run(&spec);
+    assert!(outcome.crashes.is_empty(), "{:?}", outcome.crashes);
+    assert_eq!(outcome.reports[0].features, Features::V2);
+    // What it sees is not less than it was given, and more only where KVM cannot mask it.
+    let seen = Features(value(&outcome, 0, Value::FeaturesSeen));
+    assert!(seen.has(Features::V2), "{seen:?}");
+    // Told before it starts: it says so, is done, and has not crashed.
+    assert_eq!(
+        Features(value(&outcome, 2, Value::FeaturesMissing)),
+        Features::AVX2
+    );
+    assert_eq!(keep.sum(|d| d.work, [2].into_iter()), 0.0);
+    assert_eq!(
+        keep.said.len(),
+        if outcome.reports[1].features.has(Features::AVX2) {
+            1
+        } else {
+            2
+        }
+    );
+    assert_eq!(keep.said.last().map(|said| said.guest), Some(GuestId(2)));
+    if outcome.reports[1].features.has(Features::AVX2) {
+        assert!(keep.sum(|d| d.work, [1].into_iter()) > 0.0);
+    }
+}
