@@ -11,6 +11,7 @@ mod manifest;
 mod reader;
 mod rows;
 mod run_entry;
+mod table;
 mod writer;
 
 pub use ceiling::Ceiling;

@@ -3,9 +3,9 @@
 use crate::files;
 use crate::manifest::Manifest;
 use crate::rows::{DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
-use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use crate::table::Table;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -213,17 +213,39 @@ impl Writer {
 
 fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), RecordingError> {
     let path = dir.join(files::MANIFEST);
-    let temporary = dir.join(".manifest.json.new");
-    let mut text =
-        serde_json::to_vec_pretty(manifest).map_err(|source| RecordingError::Manifest {
-            path: path.clone(),
-            source,
-        })?;
+    let mut text = match serde_json::to_vec_pretty(manifest) {
+        Ok(text) => text,
+        Err(source) => return Err(RecordingError::Manifest { path, source }),
+    };
     text.push(b'\n');
+    replace(dir, files::MANIFEST, &text, Durability::Synced)
+}
+
+/// Whether a file that was replaced has to outlive a crash of the system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It has to: it is on the disk afterwards.
+    Synced,
+    /// It need not: waiting for the disk would be too dear.
+    Cached,
+}
+
+/// Replaces a file whole or not at all: readers see the old text or the new one.
+pub(crate) fn replace(
+    dir: &Path,
+    name: &str,
+    text: &[u8],
+    durability: Durability,
+) -> Result<(), RecordingError> {
+    let path = dir.join(name);
+    let temporary = dir.join(format!(".{name}.new"));
     let written = File::create(&temporary)
         .and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
+            file.write_all(text)?;
+            match durability {
+                Durability::Synced => file.sync_all(),
+                Durability::Cached => Ok(()),
+            }
         })
         .and_then(|()| fs::rename(&temporary, &path));
     written.map_err(|e| {
@@ -231,84 +253,4 @@ fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), RecordingError>
         let _ = fs::remove_file(&temporary);
         RecordingError::io("write", &path, e)
     })
-}
-
-#[derive(Debug)]
-struct Table {
-    path: PathBuf,
-    writer: csv::Writer<BufWriter<File>>,
-}
-
-impl Table {
-    /// A table of `Row`s, its header already in it: one without rows has columns, too.
-    fn create<Row: Serialize + Default>(dir: &Path, name: &str) -> Result<Table, RecordingError> {
-        let path = dir.join(name);
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|e| RecordingError::io("create", &path, e))?;
-        let mut file = BufWriter::new(file);
-        let header = header::<Row>().map_err(|e| RecordingError::csv(&path, e))?;
-        file.write_all(&header)
-            .map_err(|e| RecordingError::io("write", &path, e))?;
-        Ok(Table {
-            writer: csv::WriterBuilder::new()
-                .has_headers(false)
-                .from_writer(file),
-            path,
-        })
-    }
-
-    fn append(&mut self, row: &impl Serialize) -> Result<(), RecordingError> {
-        self.writer
-            .serialize(row)
-            .map_err(|e| RecordingError::csv(&self.path, e))
-    }
-
-    fn flush(&mut self) -> Result<(), RecordingError> {
-        self.writer
-            .flush()
-            .map_err(|e| RecordingError::io("write", &self.path, e))
-    }
-}
-
-/// The line of column names, as serde names the fields.
-fn header<Row: Serialize + Default>() -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.serialize(Row::default())?;
-    let text = writer.into_inner().map_err(|e| e.into_error())?;
-    let end = text.iter().position(|&byte| byte == b'\n');
-    Ok(text[..end.map_or(text.len(), |end| end + 1)].to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::read_rows;
-
-    #[test]
-    fn a_table_without_rows_has_its_columns() {
-        let header = header::<DispatchRow>().unwrap();
-        assert_eq!(
-            String::from_utf8(header).unwrap(),
-            "experiment,repetition,lp,guest,vp,ready_ns,start_ns,end_ns,ran_ns,work,reason\n"
-        );
-    }
-
-    #[test]
-    fn rows_come_back_as_they_were_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut table = Table::create::<EventRow>(dir.path(), files::EVENTS).unwrap();
-        let row = EventRow {
-            guest: Some("a, \"b\"".to_owned()),
-            value: Some(-5),
-            ..EventRow::default()
-        };
-        table.append(&row).unwrap();
-        table.append(&EventRow::default()).unwrap();
-        table.flush().unwrap();
-        let back: Vec<EventRow> = read_rows(dir.path(), files::EVENTS).unwrap();
-        assert_eq!(back, [row, EventRow::default()]);
-    }
 }
