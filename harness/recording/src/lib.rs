@@ -3,10 +3,12 @@
 //! A recording is one directory. Everything that was measured is in
 //! `dispatches.csv` and `events.csv`; `manifest.json` says what was run, where
 //! and with which controls. `shares.csv` and `summary.csv` are derived from
-//! these three and can be recomputed from them.
+//! these three and can be recomputed from them. `counters.csv` and
+//! `metrics.prom` hold the engine's own performance counters.
 #![forbid(unsafe_code)]
 
 mod ceiling;
+mod counters;
 mod manifest;
 mod reader;
 mod rows;
@@ -15,6 +17,10 @@ mod table;
 mod writer;
 
 pub use ceiling::Ceiling;
+pub use counters::{
+    Instances, Intercepts, LpCounters, LpRates, RootCounters, RootRates, Snapshot, VpCounters,
+    VpRates,
+};
 pub use manifest::{
     ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SimulatorEntry,
     Status, ToolEntry,
@@ -47,6 +53,12 @@ pub mod files {
     pub const SHARES: &str = "shares.csv";
     /// One row per experiment and guest over all repetitions.
     pub const SUMMARY: &str = "summary.csv";
+    /// Performance counters as percentages and rates, in PDH-CSV 4.0.
+    pub const COUNTERS: &str = "counters.csv";
+    /// The last of them per run, in Prometheus' text format.
+    pub const METRICS: &str = "metrics.prom";
     /// All of them.
-    pub const ALL: [&str; 6] = [MANIFEST, DISPATCHES, EVENTS, DECISIONS, SHARES, SUMMARY];
+    pub const ALL: [&str; 8] = [
+        MANIFEST, DISPATCHES, EVENTS, DECISIONS, SHARES, SUMMARY, COUNTERS, METRICS,
+    ];
 }

@@ -3,7 +3,7 @@
 use crate::RecordingError;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// A file of rows, written from its beginning on.
@@ -19,22 +19,28 @@ impl Table {
         dir: &Path,
         name: &str,
     ) -> Result<Table, RecordingError> {
+        let plain = csv::WriterBuilder::new();
+        let header = header::<Row>().map_err(|e| RecordingError::csv(&dir.join(name), e))?;
+        Table::with_header(dir, name, plain, &header)
+    }
+
+    /// A table written in a style of its own, its header already in it.
+    pub(crate) fn with_header(
+        dir: &Path,
+        name: &str,
+        mut style: csv::WriterBuilder,
+        header: &[String],
+    ) -> Result<Table, RecordingError> {
         let path = dir.join(name);
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
             .open(&path)
             .map_err(|e| RecordingError::io("create", &path, e))?;
-        let mut file = BufWriter::new(file);
-        let header = header::<Row>().map_err(|e| RecordingError::csv(&path, e))?;
-        file.write_all(&header)
-            .map_err(|e| RecordingError::io("write", &path, e))?;
-        Ok(Table {
-            writer: csv::WriterBuilder::new()
-                .has_headers(false)
-                .from_writer(file),
-            path,
-        })
+        let writer = style.has_headers(false).from_writer(BufWriter::new(file));
+        let mut table = Table { path, writer };
+        table.append(&header)?;
+        Ok(table)
     }
 
     pub(crate) fn append(&mut self, row: &impl Serialize) -> Result<(), RecordingError> {
@@ -50,13 +56,13 @@ impl Table {
     }
 }
 
-/// The line of column names, as serde names the fields.
-fn header<Row: Serialize + Default>() -> Result<Vec<u8>, csv::Error> {
+/// The names of the columns, as serde names the fields.
+fn header<Row: Serialize + Default>() -> Result<Vec<String>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.serialize(Row::default())?;
     let text = writer.into_inner().map_err(|e| e.into_error())?;
-    let end = text.iter().position(|&byte| byte == b'\n');
-    Ok(text[..end.map_or(text.len(), |end| end + 1)].to_vec())
+    let names = csv::Reader::from_reader(&text[..]).headers()?.clone();
+    Ok(names.iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -69,8 +75,8 @@ mod tests {
     fn a_table_without_rows_has_its_columns() {
         let header = header::<DispatchRow>().unwrap();
         assert_eq!(
-            String::from_utf8(header).unwrap(),
-            "experiment,repetition,lp,guest,vp,ready_ns,start_ns,end_ns,ran_ns,work,reason\n"
+            header.join(","),
+            "experiment,repetition,lp,guest,vp,ready_ns,start_ns,end_ns,ran_ns,work,reason"
         );
     }
 

@@ -1,5 +1,6 @@
 //! Writing a recording: append-only CSV files and a manifest that is replaced whole.
 
+use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
 use crate::rows::{DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
@@ -79,6 +80,7 @@ pub struct Writer {
     /// Where the manifest says so.
     decisions: Option<Table>,
     shares: Table,
+    counters: CounterFiles,
 }
 
 impl Writer {
@@ -118,6 +120,7 @@ impl Writer {
                 .then(|| Table::create::<DecisionRow>(dir, files::DECISIONS))
                 .transpose()?,
             shares: Table::create::<ShareRow>(dir, files::SHARES)?,
+            counters: CounterFiles::new(dir, manifest),
             dir: dir.to_owned(),
         };
         writer.flush()?;
@@ -164,6 +167,21 @@ impl Writer {
         self.shares.append(row)
     }
 
+    /// Takes what was counted from the start of a run's guests until now: appends
+    /// a row to `counters.csv`, unless it is the run's first snapshot, and
+    /// replaces `metrics.prom`. The first call of all creates the two.
+    ///
+    /// # Errors
+    /// Where the disk refuses any of it.
+    pub fn counters(
+        &mut self,
+        experiment: &str,
+        repetition: u32,
+        snapshot: &Snapshot,
+    ) -> Result<(), RecordingError> {
+        self.counters.write(experiment, repetition, snapshot)
+    }
+
     /// Hands what was appended to the operating system, so that a crash of this process loses nothing of it.
     ///
     /// # Errors
@@ -174,7 +192,8 @@ impl Writer {
         if let Some(decisions) = &mut self.decisions {
             decisions.flush()?;
         }
-        self.shares.flush()
+        self.shares.flush()?;
+        self.counters.flush()
     }
 
     /// Replaces the manifest, whole or not at all.
