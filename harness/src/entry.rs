@@ -70,6 +70,7 @@ pub(crate) fn run_entry(
         wakes,
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
         decisions: spec.decisions.then_some(decisions),
+        counters: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! How one run went: the part of `manifest.json` that is written after each.
 
+use crate::counters::Snapshot;
 use crate::rows::Verdict;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,6 +41,8 @@ pub struct RunEntry {
     pub reserves_kept_pct: Option<f64>,
     /// Decisions in `decisions.csv`; empty where they were not asked for.
     pub decisions: Option<u64>,
+    /// What was counted while it was measured; empty where the engine counts nothing.
+    pub counters: Option<Snapshot>,
     /// Over its guests.
     pub verdict: Verdict,
 }

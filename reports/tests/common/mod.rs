@@ -151,6 +151,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
         wakes: Vec::new(),
         reserves_kept_pct: None,
         decisions: None,
+        counters: None,
         verdict: Verdict::Pass,
     }
 }
