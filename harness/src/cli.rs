@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Run experiments and give the verdict
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
+    /// Show the performance counters of a recording's runs
+    #[command(after_help = COUNTERS_EXIT_CODES)]
+    Counters(CountersArguments),
     /// Feed recorded decisions to the scheduler again and compare what it decides
     #[command(after_help = REPLAY_EXIT_CODES)]
     ReplayDecisions(ReplayArguments),
@@ -36,6 +39,9 @@ pub(crate) enum Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 all pass, 1 the tool failed, 2 bad usage or a bad experiment, 3 a verdict failed,
 4 inconclusive, 77 skipped (no KVM on this host: what ran was simulated), 130 interrupted.";
+
+const COUNTERS_EXIT_CODES: &str = "\
+Exit codes: 0 shown, or the recording has none, 1 the tool failed, 2 no recording, or of another schema.";
 
 const REPLAY_EXIT_CODES: &str = "\
 Exit codes: 0 all identical, 1 the tool failed, 2 no decisions or a malformed line, 3 a decision differs.";
@@ -49,6 +55,13 @@ pub(crate) enum EngineChoice {
     Kvm,
     /// Virtual time: nothing is measured
     Simulator,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CountersArguments {
+    /// Folder of a recording
+    #[arg(value_name = "RUN", default_value = "results/latest")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

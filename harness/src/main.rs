@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod counters;
 mod engine;
 mod entry;
 mod exit;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
         cli::Command::Run(arguments) => run::run(&arguments),
+        cli::Command::Counters(arguments) => counters::counters(&arguments.dir),
         cli::Command::ReplayDecisions(arguments) => replay::replay(&arguments.dir),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! Tables for people, on stdout.
 
 mod changes;
+mod counters;
 mod lines;
 mod run;
 
@@ -10,6 +11,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use std::io::{self, Write as _};
 
+pub(crate) use counters::counters;
 pub(crate) use run::run;
 
 /// Writes `text` to stdout. A reader that has gone away is no error: `apportion list | head` is fine.
