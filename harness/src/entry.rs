@@ -4,6 +4,9 @@ use crate::cli::RunArguments;
 use crate::exit::worst;
 use crate::host;
 use crate::plan::Planned;
+use crate::recorder::Recorded;
+use crate::results::results;
+use crate::snapshot::snapshot;
 use crate::verdict::{Judge, Row, Span, convergence, of_run, wakes};
 use apportion_hypervisor::{RunOutcome, RunSpec};
 use apportion_recording::{
@@ -34,15 +37,19 @@ pub(crate) fn manifest(plans: &[Planned], arguments: &RunArguments, engine: &str
     }
 }
 
-/// One run as it went; `decisions` is how many were recorded.
+/// One run as it went.
 pub(crate) fn run_entry(
     judge: &Judge<'_>,
     spec: &RunSpec,
     outcome: &RunOutcome,
     rows: &[Row],
-    decisions: u64,
+    recorded: &Recorded,
 ) -> RunEntry {
     let (planned, closed) = (judge.planned, judge.closed);
+    let counted = outcome.measured.as_ref().map(|[before, after]| {
+        let [before, after] = [before, after].map(|it| snapshot(planned, outcome.start, it));
+        after.since(&before)
+    });
     let wakes = wakes(judge);
     RunEntry {
         experiment: planned.name().to_owned(),
@@ -69,8 +76,9 @@ pub(crate) fn run_entry(
         verdict: of_run(rows, &wakes),
         wakes,
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
-        decisions: spec.decisions.then_some(decisions),
-        counters: None,
+        results: results(planned, outcome, &closed.measured, &recorded.bursts),
+        decisions: spec.decisions.then_some(recorded.decisions),
+        counters: counted,
     }
 }
 

@@ -3,10 +3,12 @@
 use crate::ledger::{Closed, Ledger};
 use crate::plan::Planned;
 use crate::progress::Progress;
+use crate::snapshot::snapshot;
+use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
-use apportion_hypervisor::{Flow, Observer, RunOutcome, Said};
+use apportion_hypervisor::{Burst, Flow, Observer, Payload, RunOutcome, Said};
 use apportion_recording::{
-    self as recording, DecisionRow, DispatchRow, EventKind, EventRow, Writer,
+    self as recording, BurstRow, DecisionRow, DispatchRow, EventKind, EventRow, Writer,
 };
 use apportion_scheduler::{Entry, GuestId, Happened, LpId, Nanos, VpId, What};
 use std::error::Error;
@@ -14,13 +16,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 type Refused = Box<dyn Error + Send + Sync>;
 
+/// What of a run is in files of its own, and needed once more at its end.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// How many decisions there are.
+    pub(crate) decisions: u64,
+    pub(crate) bursts: Vec<Burst>,
+}
+
 /// Records one repetition of one experiment.
 pub(crate) struct Recorder<'a> {
     planned: &'a Planned,
     repetition: u32,
     /// VPs that were added on the way.
     added: Vec<VpId>,
-    decisions: u64,
+    recorded: Recorded,
+    /// When the guests were started.
+    start: Nanos,
     writer: &'a mut Writer,
     progress: &'a mut Progress,
     interrupted: &'a AtomicBool,
@@ -37,7 +49,8 @@ impl<'a> Recorder<'a> {
     ) -> Recorder<'a> {
         Recorder {
             added: Vec::new(),
-            decisions: 0,
+            recorded: Recorded::default(),
+            start: Nanos::ZERO,
             ledger: Ledger::new(&planned.spec, &planned.roster),
             planned,
             repetition,
@@ -47,8 +60,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Ends the run's events and hands over what was summed up, and how many decisions were recorded.
-    pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<(Closed, u64), Refused> {
+    /// Ends the run's events and hands over what was summed up.
+    pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<(Closed, Recorded), Refused> {
         for crash in &outcome.crashes {
             self.event(EventRow {
                 guest: Some(self.guest_name(crash.guest)),
@@ -67,7 +80,7 @@ impl<'a> Recorder<'a> {
             repetition,
             writer,
             ledger,
-            decisions,
+            recorded,
             ..
         } = self;
         let closed = ledger.close(outcome.measured_until);
@@ -78,7 +91,7 @@ impl<'a> Recorder<'a> {
             writer.event(&row(planned, repetition, at, kind))?;
         }
         writer.flush()?;
-        Ok((closed, decisions))
+        Ok((closed, recorded))
     }
 
     fn guest_name(&self, guest: GuestId) -> String {
@@ -187,7 +200,10 @@ impl Observer for Recorder<'_> {
                     None => Ok(()),
                 }
             }
-            LogEntry::GuestStarted { guest, at } => self.every_vp(guest, at, EventKind::GuestStart),
+            LogEntry::GuestStarted { guest, at } => {
+                self.start = at;
+                self.every_vp(guest, at, EventKind::GuestStart)
+            }
             LogEntry::GuestCrashed { guest, at, .. } => {
                 self.progress.say(&format!(
                     "guest {} crashed; the others go on",
@@ -235,7 +251,7 @@ impl Observer for Recorder<'_> {
 
     fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Refused> {
         for entry in entries {
-            self.decisions += 1;
+            self.recorded.decisions += 1;
             self.writer.decision(&DecisionRow {
                 experiment: self.planned.name().to_owned(),
                 repetition: self.repetition,
@@ -247,6 +263,34 @@ impl Observer for Recorder<'_> {
             })?;
         }
         Ok(())
+    }
+
+    fn burst(&mut self, burst: &Burst) -> Result<(), Refused> {
+        let (guest, vp) = self.planned.roster.owners[burst.vp.index()];
+        if matches!(
+            self.planned.spec.guests[guest.index()].payload,
+            Payload::Clock { .. }
+        ) {
+            // Readings, and no work that was due.
+            return Ok(());
+        }
+        self.recorded.bursts.push(*burst);
+        Ok(self.writer.burst(&BurstRow {
+            experiment: self.planned.name().to_owned(),
+            repetition: self.repetition,
+            guest: self.guest_name(guest),
+            vp,
+            due_ns: burst.due.0,
+            start_ns: burst.start.0,
+            done_ns: burst.done.0,
+        })?)
+    }
+
+    fn counters(&mut self, counted: &Snapshot) -> Result<(), Refused> {
+        let snapshot = snapshot(self.planned, self.start, counted);
+        Ok(self
+            .writer
+            .counters(self.planned.name(), self.repetition, &snapshot)?)
     }
 
     fn said(&mut self, said: &Said) -> Result<(), Refused> {

@@ -84,7 +84,7 @@ impl Session {
         );
         let spec = planned.spec_of(repetition);
         let outcome = engine.run(&spec, &mut recorder)?;
-        let (closed, decisions) = recorder.finish(&outcome).map_err(EngineError::Observer)?;
+        let (closed, recorded) = recorder.finish(&outcome).map_err(EngineError::Observer)?;
         self.progress.end();
         let crashes = outcome.crashes.iter().map(|crash| crash.guest);
         let judge = Judge {
@@ -98,7 +98,7 @@ impl Session {
         for row in &rows {
             self.writer.share(&row.share)?;
         }
-        let entry = run_entry(&judge, &spec, &outcome, &rows, decisions);
+        let entry = run_entry(&judge, &spec, &outcome, &rows, &recorded);
         let table = table::run(&judge, &entry, &rows);
         let guests = rows
             .into_iter()

@@ -20,7 +20,7 @@ macro_rules! shipped {
 }
 
 /// Each shipped experiment, those of the [`suite`] first.
-const SHIPPED: [(&str, &str); 18] = shipped![
+const SHIPPED: [(&str, &str); 25] = shipped![
     "production-test",
     "three-weights",
     "tlfs",
@@ -37,6 +37,13 @@ const SHIPPED: [(&str, &str); 18] = shipped![
     "wake",
     "live-weight",
     "grow",
+    "spin",
+    "spin-silent",
+    "probe",
+    "probe-reserve",
+    "elapsed",
+    "elapsed-weights",
+    "elapsed-reserves",
     "numa",
     "hundred-to-one",
 ];

@@ -69,6 +69,12 @@ calls! {
 /// The argument of [`Call::GuestIdle`] that no time reaches.
 pub const FOREVER: u64 = u64::MAX;
 
+/// Whether a guest with this threshold of spins notifies the hypervisor at
+/// all: 0 and 0xFFFF_FFFF are never (TLFS, "Long Spin Wait").
+pub const fn notifies(threshold: u64) -> bool {
+    !matches!(threshold, 0 | 0xffff_ffff)
+}
+
 /// What a hypercall gave, with Hyper-V's numbers (TLFS, appendix "Hypercall status codes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

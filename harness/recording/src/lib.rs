@@ -27,11 +27,11 @@ pub use manifest::{
 };
 pub use reader::{Rows, read_manifest, read_rows};
 pub use rows::{
-    Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow, SummaryRow,
-    Verdict,
+    BurstRow, Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow,
+    SummaryRow, Verdict,
 };
 pub use run_entry::{
-    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, WakeEntry,
+    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, ResultEntry, RunEntry, WakeEntry,
     WakeStatistics,
 };
 pub use writer::{RecordingError, Writer};
@@ -47,6 +47,8 @@ pub mod files {
     pub const DISPATCHES: &str = "dispatches.csv";
     /// Everything else that a share depends on.
     pub const EVENTS: &str = "events.csv";
+    /// What guests with payload `bursts` or `probe` did, by their own clock.
+    pub const BURSTS: &str = "bursts.csv";
     /// Every call of the scheduler, where it was asked for.
     pub const DECISIONS: &str = "decisions.csv";
     /// Measured against expected, per guest and VP, whole run and windows.
@@ -58,7 +60,7 @@ pub mod files {
     /// The last of them per run, in Prometheus' text format.
     pub const METRICS: &str = "metrics.prom";
     /// All of them.
-    pub const ALL: [&str; 8] = [
-        MANIFEST, DISPATCHES, EVENTS, DECISIONS, SHARES, SUMMARY, COUNTERS, METRICS,
+    pub const ALL: [&str; 9] = [
+        MANIFEST, DISPATCHES, EVENTS, BURSTS, DECISIONS, SHARES, SUMMARY, COUNTERS, METRICS,
     ];
 }

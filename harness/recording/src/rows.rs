@@ -144,6 +144,27 @@ pub struct DecisionRow {
     pub result: String,
 }
 
+/// A row of `bursts.csv`: a piece of work in a guest's own time.
+///
+/// Timestamps are nanoseconds since the recording's start, in steps of 100.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BurstRow {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Counted from 1.
+    pub repetition: u32,
+    /// The guest's name.
+    pub guest: String,
+    /// The VP within its guest, counted from 0.
+    pub vp: u32,
+    /// When it was due: arrived, or was to wake.
+    pub due_ns: u64,
+    /// When the guest began with it.
+    pub start_ns: u64,
+    /// When it was done.
+    pub done_ns: u64,
+}
+
 /// Whether a row speaks of a guest or of one of its VPs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

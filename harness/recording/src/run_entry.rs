@@ -3,6 +3,7 @@
 use crate::counters::Snapshot;
 use crate::rows::Verdict;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One repetition of one experiment, as it went. Times are ns since the recording's start.
@@ -36,6 +37,8 @@ pub struct RunEntry {
     pub convergence: Vec<ConvergenceEntry>,
     /// How soon guests with payload `periodic` had the CPU after they woke.
     pub wakes: Vec<WakeEntry>,
+    /// What guests report of themselves, those that do.
+    pub results: Vec<ResultEntry>,
     /// Where LPs that were forced off line left too little for the reserves:
     /// the part of them that was left at the least, %. Empty where all fitted.
     pub reserves_kept_pct: Option<f64>,
@@ -113,6 +116,17 @@ pub struct WakeStatistics {
     pub p99_ns: u64,
     /// The longest, ns.
     pub max_ns: u64,
+}
+
+/// What a guest reports of itself, over its VPs; nothing of it was checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResultEntry {
+    /// The guest's name.
+    pub guest: String,
+    /// By name, which ends in the unit: `_ns`, or `_per_s` of measured time.
+    pub values: BTreeMap<String, f64>,
+    /// Features that CPUID showed it though its processor has them not.
+    pub unmasked: Vec<String>,
 }
 
 /// A guest's end.

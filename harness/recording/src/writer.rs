@@ -3,7 +3,7 @@
 use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
-use crate::rows::{DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
+use crate::rows::{BurstRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use crate::table::Table;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -77,6 +77,7 @@ pub struct Writer {
     dir: PathBuf,
     dispatches: Table,
     events: Table,
+    bursts: Table,
     /// Where the manifest says so.
     decisions: Option<Table>,
     shares: Table,
@@ -115,6 +116,7 @@ impl Writer {
         let mut writer = Writer {
             dispatches: Table::create::<DispatchRow>(dir, files::DISPATCHES)?,
             events: Table::create::<EventRow>(dir, files::EVENTS)?,
+            bursts: Table::create::<BurstRow>(dir, files::BURSTS)?,
             decisions: manifest
                 .decisions
                 .then(|| Table::create::<DecisionRow>(dir, files::DECISIONS))
@@ -146,6 +148,14 @@ impl Writer {
     /// Where the disk refuses it.
     pub fn event(&mut self, row: &EventRow) -> Result<(), RecordingError> {
         self.events.append(row)
+    }
+
+    /// Appends what a guest says it did.
+    ///
+    /// # Errors
+    /// Where the disk refuses it.
+    pub fn burst(&mut self, row: &BurstRow) -> Result<(), RecordingError> {
+        self.bursts.append(row)
     }
 
     /// Appends a decision, if the recording holds them.
@@ -189,6 +199,7 @@ impl Writer {
     pub fn flush(&mut self) -> Result<(), RecordingError> {
         self.dispatches.flush()?;
         self.events.flush()?;
+        self.bursts.flush()?;
         if let Some(decisions) = &mut self.decisions {
             decisions.flush()?;
         }

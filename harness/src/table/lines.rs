@@ -4,6 +4,7 @@
 
 use super::changes::{convergence, phases, wakes};
 use super::mark;
+use super::results::results;
 use crate::ledger::BIN;
 use crate::statistics::quantile;
 use crate::verdict::{Judge, Row, Span, WINDOWS, lag_limit};
@@ -33,6 +34,7 @@ pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, row
     phases(text, run, rows);
     convergence(text, run);
     wakes(text, run);
+    results(text, run, NAMED);
     for crash in &run.crashed {
         let _ = writeln!(text, "crashed     {crash}");
     }

@@ -3,6 +3,7 @@
 mod changes;
 mod counters;
 mod lines;
+mod results;
 mod run;
 
 use apportion_recording::Verdict;

@@ -4,6 +4,8 @@ use super::bounds::{self, Bounds};
 use super::{Row, Span, WINDOWS};
 use crate::ledger::{Closed, VpSums, Window};
 use crate::plan::Planned;
+use apportion_abi::hypercall::notifies;
+use apportion_hypervisor::Payload;
 use apportion_recording::{Check, Scope, ShareRow, Verdict};
 use apportion_scheduler::{GuestId, PolicyKind, VpId};
 
@@ -71,6 +73,7 @@ impl Judge<'_> {
                 vps: &vps,
             };
             for subject in [together].into_iter().chain(each) {
+                let counts = counts && !self.lends(&subject);
                 let shares = self.checks(window, span, &subject);
                 rows.extend(shares.into_iter().map(|share| Row {
                     span,
@@ -79,6 +82,14 @@ impl Judge<'_> {
                 }));
             }
         }
+    }
+
+    /// Whether it is a VP whose guest moves time from one of its VPs to another
+    /// of its own will, by saying that they spin: only the guest is promised something then.
+    fn lends(&self, subject: &Subject<'_>) -> bool {
+        let payload = self.planned.spec.guests[subject.guest.index()].payload;
+        let says = matches!(payload, Payload::Spin { threshold, .. } if notifies(threshold));
+        says && subject.vp.is_some()
     }
 
     /// The share, and cap and reserve where there is one to check.
@@ -106,6 +117,7 @@ impl Judge<'_> {
         let error = measured - expected;
         let verdict = match span {
             Span::Whole | Span::Phase(_) if self.crashed.contains(&subject.guest) => Verdict::Fail,
+            _ if self.lends(subject) => Verdict::Skipped,
             _ if delivered == 0.0 => Verdict::Inconclusive,
             Span::Whole | Span::Phase(_) => {
                 bounds::long_share(error, self.planned.experiment.tolerance_pp, bound)

@@ -5,6 +5,7 @@
 //! next holder does not run, everyone behind it waits for it to be dispatched,
 //! and those that run spin. That is the waste which the long-spin hint is for.
 
+use apportion_abi::hypercall::notifies;
 use apportion_scheduler::{Nanos, VpId};
 use std::collections::VecDeque;
 
@@ -57,11 +58,10 @@ impl Spinner {
     /// A critical section takes at least 1 ns, or time would stand still.
     /// `threshold` as in the payload's parameters: spins, or 0 or 0xFFFF_FFFF for never.
     pub(super) fn new(critical: Nanos, think: Nanos, threshold: u64) -> Spinner {
-        let reports = !matches!(threshold, 0 | 0xffff_ffff);
         Spinner {
             critical: critical.max(Nanos(1)),
             think,
-            long: reports.then_some(Nanos(threshold.saturating_mul(SPIN.0))),
+            long: notifies(threshold).then_some(Nanos(threshold.saturating_mul(SPIN.0))),
             phase: Phase::Thinking { left: think },
             acquired: 0,
             notifications: 0,

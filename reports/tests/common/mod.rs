@@ -149,6 +149,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
         phases: Vec::new(),
         convergence: Vec::new(),
         wakes: Vec::new(),
+        results: Vec::new(),
         reserves_kept_pct: None,
         decisions: None,
         counters: None,

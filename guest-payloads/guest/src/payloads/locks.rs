@@ -4,6 +4,7 @@ use crate::vp::Vp;
 use crate::work::{Speed, work};
 use crate::{calls, time};
 use apportion_abi::Ns;
+use apportion_abi::hypercall::notifies;
 use apportion_abi::shared::Value;
 use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -14,7 +15,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 pub fn spin(vp: &Vp, critical: Ns, think: Ns, threshold: u64) -> ! {
     let speed = Speed::measure(vp);
     let (critical, think) = (speed.units(critical.0), speed.units(think.0));
-    let notifies = !matches!(threshold, 0 | 0xffff_ffff);
+    let notifies = notifies(threshold);
     let mut longest = 0;
     loop {
         work(vp, think);

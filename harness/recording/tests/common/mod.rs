@@ -85,6 +85,9 @@ fn guest(name: &str, vps: u32) -> GuestEntry {
         affinity: None,
         payload: "burn".into(),
         parameters: BTreeMap::new(),
+        memory_bytes: 4 << 20,
+        processor: "host".into(),
+        ticks: 0,
     }
 }
 

@@ -1,0 +1,75 @@
+//! The engine's counters in the words of the result files.
+
+use crate::plan::{Planned, Roster};
+use apportion_hypervisor::counters::{Intercept, LpSnapshot, Snapshot, VpSnapshot};
+use apportion_recording::{self as recording, Intercepts, LpCounters, RootCounters, VpCounters};
+use apportion_scheduler::Nanos;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Counters of a run whose guests were started at `start`, taken just now.
+pub(crate) fn snapshot(planned: &Planned, start: Nanos, counted: &Snapshot) -> recording::Snapshot {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let lps = counted.lps.iter().zip(0..);
+    recording::Snapshot {
+        unix_ms: now.map_or(0, |since| since.as_millis() as i64),
+        wall_ns: counted.at.since(start).0,
+        lps: lps.clone().map(|(of, lp)| of_lp(lp, of)).collect(),
+        // Hyper-V's root has a VP on each LP; ours is whatever of it was seen there.
+        roots: lps
+            .map(|(of, root)| RootCounters {
+                root,
+                run_ns: of.root.0,
+            })
+            .collect(),
+        vps: of_vps(planned, &counted.vps),
+    }
+}
+
+fn of_lp(lp: u32, of: &LpSnapshot) -> LpCounters {
+    LpCounters {
+        lp,
+        guest_ns: of.guest.0,
+        hypervisor_ns: of.hypervisor.0,
+        root_ns: of.root.0,
+        others_ns: of.others.0,
+        steal_ns: of.steal.0,
+        idle_ns: of.idle.0,
+        context_switches: of.switches,
+    }
+}
+
+/// Those that are there: one that is to be added has not run yet.
+fn of_vps(planned: &Planned, vps: &[VpSnapshot]) -> Vec<VpCounters> {
+    let Roster {
+        owners, initial, ..
+    } = &planned.roster;
+    let there = |vp: &usize| *vp < *initial || vps[*vp].dispatches > 0;
+    let counters = |vp: usize| {
+        let (guest, index) = owners[vp];
+        let of = &vps[vp];
+        let count = |kind: Intercept| of.intercepts[kind as usize];
+        VpCounters {
+            guest: planned.spec.guests[guest.index()].name.clone(),
+            vp: index,
+            guest_ns: of.guest.0,
+            hypervisor_ns: of.service.0,
+            ready_ns: of.ready.0,
+            dispatches: of.dispatches,
+            migrations: of.migrations,
+            hypercalls: count(Intercept::Hypercall),
+            long_spin_waits: of.long_spin_waits,
+            interrupts_posted: of.posted,
+            interrupts_delivered: of.handled,
+            interrupts_pending: of.pending,
+            intercepts: Intercepts {
+                hypercall: count(Intercept::Hypercall),
+                port: count(Intercept::Port),
+                memory: count(Intercept::Memory),
+                interrupt_window: count(Intercept::InterruptWindow),
+                fault: count(Intercept::Fault),
+                other: count(Intercept::Other),
+            },
+        }
+    };
+    (0..vps.len()).filter(there).map(counters).collect()
+}
