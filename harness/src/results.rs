@@ -30,6 +30,9 @@ pub(crate) fn results(
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
         let done = of_guest.filter(|it| measured.contains(&it.due));
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
+        if let Some(touched) = outcome.memory.get(guest.index()) {
+            values.insert("memory_touched_bytes".to_owned(), *touched as f64);
+        }
         let unmasked = sums.unmasked();
         let tells = !values.is_empty() || !unmasked.is_empty();
         tells.then(|| ResultEntry {

@@ -85,6 +85,8 @@ pub struct RunOutcome {
     pub steal: Option<Nanos>,
     /// Involuntary context switches of the dispatchers.
     pub involuntary_switches: u64,
+    /// By guest: bytes of its memory that were touched; empty where no memory is behind it.
+    pub memory: Vec<u64>,
     /// What each VP that was there says of itself.
     pub reports: Vec<VpReport>,
     /// The counters as measuring began and as it ended; an engine that has none leaves it out.

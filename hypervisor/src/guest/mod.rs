@@ -5,6 +5,9 @@ mod hypercalls;
 mod image;
 mod memory;
 mod processor;
+mod shared;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use boot::{registers, segments};
 pub use hypercalls::Request;

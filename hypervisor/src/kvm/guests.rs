@@ -2,7 +2,9 @@
 
 use super::dispatcher::{Shared, VpInfo};
 use super::guest_log::GuestLog;
-use super::intercepts::Desk;
+use super::intercepts::{Desk, Left};
+use super::kick::Kicker;
+use super::resident::resident;
 use super::time::{GuestTime, HostTime};
 use super::vcpu::{self, StepError, Vcpu};
 use crate::demand::Arrivals;
@@ -12,11 +14,14 @@ use crate::guest::{GuestMemory, cpuid_for, features_for, xcr0_of};
 use crate::host;
 use crate::run_spec::{GuestSpec, RunSpec};
 use apportion_abi::shared::Value;
-use apportion_abi::{Features, Payload, StartPage};
+use apportion_abi::{Features, Payload, StartPage, layout};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use kvm_bindings::CpuId;
 use kvm_ioctls::{Kvm, VmFd};
 use std::sync::Arc;
+
+/// For how long a trial guest may run.
+const PATIENCE: Nanos = Nanos::from_millis(1_000);
 
 /// What guests are made with.
 #[derive(Debug)]
@@ -108,6 +113,28 @@ impl Builder<'_> {
         };
         let (vcpus, infos) = vps.into_iter().map(|(_, vcpu, info)| (vcpu, info)).unzip();
         Ok((guests, vcpus, infos))
+    }
+
+    /// Makes a guest of one VP and lets it run: it finds a start page that is
+    /// not for it and faults at once. The time from `begun` until it has.
+    pub(super) fn boot_and_time(&self, begun: Nanos) -> Result<Nanos, StepError> {
+        let start = StartPage {
+            version: 0,
+            ..StartPage::new(Payload::Burn, 1, layout::LEAST_MEMORY)
+        };
+        let memory = GuestMemory::new(apportion_guest_payloads::IMAGE, &start)
+            .map_err(|error| ("prepare its memory", error.into()))?;
+        let memory = Arc::new(memory);
+        let vm = vcpu::build_vm(self.kvm, &memory)?;
+        let time = Arc::new(GuestTime::begin(self.time.clone()));
+        let clock = time.clock();
+        let desk = Desk::new(0, memory, time, Arc::new(GuestLog::new(GuestId(0))));
+        let (mut vcpu, _) = Vcpu::new(&vm, self.cpuid, xcr0_of(self.cpuid), 0, desk)?;
+        let (kicker, _) = Kicker::new().map_err(|error| ("create a timer", error.into()))?;
+        match vcpu.run(&kicker, clock.now() + PATIENCE).left {
+            Left::Crashed(_) => Ok(clock.now().since(begun)),
+            left => Err(("run it", format!("it did not fault: {left:?}").into())),
+        }
     }
 
     fn guest(
@@ -259,6 +286,12 @@ impl Guests {
         }
         reports.sort_by_key(|report| report.vp);
         reports
+    }
+
+    /// By guest, bytes of its memory that were touched; nothing where the system does not tell.
+    pub(super) fn resident(&self) -> Vec<u64> {
+        let each = self.list.iter().map(|guest| resident(&guest.memory));
+        each.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Interrupts that each VP says it has handled, by [`VpId`].

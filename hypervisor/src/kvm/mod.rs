@@ -9,6 +9,7 @@ mod idle;
 mod intercepts;
 mod interrupts;
 mod kick;
+mod resident;
 mod root;
 mod time;
 mod tsc;
@@ -25,12 +26,12 @@ use crate::dispatch_log;
 use crate::engine::{Engine, EngineError, Observer, RunOutcome};
 use crate::host;
 use crate::run_spec::RunSpec;
-use apportion_scheduler::LpId;
+use apportion_scheduler::{LpId, Nanos};
 use dispatcher::{Dispatcher, Shared};
 use guests::{Builder, Guests};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm};
-use root::Root;
+use root::{End, Root};
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -82,16 +83,33 @@ impl KvmEngine {
         })
     }
 
-    /// Guests and what the dispatchers share for `spec`, nothing running yet.
-    fn build(&self, spec: &RunSpec) -> Result<(Guests, Shared), EngineError> {
-        let scheduler = spec.admit()?;
-        let builder = Builder {
+    /// Creates a guest, lets it run until it first asks for something, and ends it: how long that took.
+    ///
+    /// # Errors
+    /// Where KVM refuses any of it.
+    pub fn time_to_first_instruction(&self) -> Result<Nanos, EngineError> {
+        let begun = self.clock.now();
+        let failed = |(step, source)| EngineError::Guest {
+            guest: "trial".to_owned(),
+            step,
+            source,
+        };
+        self.builder().boot_and_time(begun).map_err(failed)
+    }
+
+    fn builder(&self) -> Builder<'_> {
+        Builder {
             kvm: &self.kvm,
             cpuid: &self.cpuid,
             time: &self.time,
             ticks_per_ms: self.ticks_per_ms,
-        };
-        let (guests, vcpus, infos) = builder.build(spec)?;
+        }
+    }
+
+    /// Guests and what the dispatchers share for `spec`, nothing running yet.
+    fn build(&self, spec: &RunSpec) -> Result<(Guests, Shared), EngineError> {
+        let scheduler = spec.admit()?;
+        let (guests, vcpus, infos) = self.builder().build(spec)?;
         let shared = Shared::new(self.clock, scheduler, spec.seed, vcpus, infos);
         Ok((guests, shared))
     }
@@ -173,7 +191,11 @@ impl Engine for KvmEngine {
                     lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
                 })?;
             }
-            let (reports, counters) = root.finish()?;
+            let End {
+                memory,
+                reports,
+                counters,
+            } = root.finish()?;
             if let Some((lp, source)) = shared.take_failure() {
                 return Err(EngineError::Run { lp: lp.0, source });
             }
@@ -187,6 +209,7 @@ impl Engine for KvmEngine {
                 crashes: shared.take_crashes(),
                 steal: observed.steal,
                 involuntary_switches,
+                memory,
                 reports,
                 measured: observed.counters,
                 counters: Some(counters),

@@ -28,6 +28,14 @@ pub(super) struct Observed {
     pub(super) counters: Option<[Snapshot; 2]>,
 }
 
+/// What is left to tell once the dispatchers are gone.
+pub(super) struct End {
+    /// By guest, bytes that were touched.
+    pub(super) memory: Vec<u64>,
+    pub(super) reports: Vec<VpReport>,
+    pub(super) counters: Snapshot,
+}
+
 /// The root of one run.
 pub(super) struct Root<'a> {
     spec: &'a RunSpec,
@@ -128,7 +136,8 @@ impl<'a> Root<'a> {
     }
 
     /// Once the dispatchers are gone: what is left to be handed over.
-    pub(super) fn finish(&mut self) -> Result<(Vec<VpReport>, Snapshot), EngineError> {
+    pub(super) fn finish(&mut self) -> Result<End, EngineError> {
+        let memory = self.guests.resident();
         // Before interrupts are settled: what they make a VP do is no part of the run.
         let reports = self.guests.reports();
         self.look_after()?;
@@ -143,7 +152,11 @@ impl<'a> Root<'a> {
         })?;
         let now = self.shared.clock.now();
         let handled = self.guests.interrupts_handled();
-        Ok((reports, self.census.take(now, self.shared, &handled)))
+        Ok(End {
+            memory,
+            reports,
+            counters: self.census.take(now, self.shared, &handled),
+        })
     }
 
     fn change(&mut self, change: &Change) -> Result<(), EngineError> {

@@ -58,6 +58,7 @@ pub(super) fn run(
         crashes: std::mem::take(&mut lps.crashes),
         steal: Some(Nanos::ZERO),
         involuntary_switches: 0,
+        memory: Vec::new(),
         reports: root.reports(&lps),
         measured: None,
         counters: None,

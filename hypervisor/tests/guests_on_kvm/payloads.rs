@@ -9,7 +9,7 @@ use apportion_hypervisor::{
 };
 use apportion_scheduler::{GuestId, Nanos, PolicyKind, VpId, What};
 
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 10] = [
     ("fixed_work_is_done_once_and_then_no_more", fixed_work),
     ("a_walk_over_memory_stays_in_its_working_set", memory),
     ("a_spinning_guest_gets_its_lock_and_says_so", spin),
@@ -19,6 +19,7 @@ pub(crate) const TESTS: [Test; 9] = [
     ("all_vps_of_all_guests_read_one_clock", one_clock),
     ("interrupts_posted_are_interrupts_handled", interrupts),
     ("a_compatible_processor_has_less", processor),
+    ("vps_that_are_added_join_their_guests", added_vps),
 ];
 
 /// One LP with these payloads, each in a guest of one VP.
@@ -299,4 +300,35 @@ fn processor() {
     if outcome.reports[1].features.has(Features::AVX2) {
         assert!(keep.sum(|d| d.work, [1].into_iter()) > 0.0);
     }
+}
+
+fn added_vps() {
+    let spin = Payload::Spin {
+        critical: Ns(10_000),
+        think: Ns(10_000),
+        threshold: 1_000,
+    };
+    let memory = Payload::Memory {
+        working_set: 64 << 10,
+        stride: 64,
+    };
+    let mut spec = spec(&[spin, memory, Payload::Burn]);
+    let at = |at, guest| Change {
+        at: Nanos::from_millis(at),
+        action: Action::AddVp {
+            guest: GuestId(guest),
+        },
+    };
+    spec.changes = vec![at(200, 0), at(300, 1), at(400, 2)];
+    let (keep, outcome) = run(&spec);
+    assert!(outcome.crashes.is_empty(), "{:?}", outcome.crashes);
+    assert_eq!(outcome.reports.len(), 6);
+    for vp in 3..6 {
+        assert!(keep.sum(|d| d.work, [vp].into_iter()) > 0.0, "VP {vp}");
+        let first = keep.dispatches.iter().find(|d| d.vp == VpId(vp)).unwrap();
+        let added = outcome.measured_from + Nanos::from_millis(100 * (u64::from(vp) - 1));
+        assert!(first.start >= added, "VP {vp} ran at {}", first.start);
+    }
+    assert!(value(&outcome, 3, Value::Acquisitions) > 0);
+    assert!(value(&outcome, 4, Value::Accesses) > 0);
 }
