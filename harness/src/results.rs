@@ -3,6 +3,7 @@
 use crate::plan::Planned;
 use crate::statistics::quantile;
 use apportion_abi::shared::{Fold, Value};
+use apportion_hypervisor::counters::VpSnapshot;
 use apportion_hypervisor::{Burst, Features, Payload, RunOutcome, VpReport};
 use apportion_recording::ResultEntry;
 use apportion_scheduler::{GuestId, Nanos};
@@ -30,6 +31,16 @@ pub(crate) fn results(
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
         let done = of_guest.filter(|it| measured.contains(&it.due));
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
+        if let Some(counters) = &outcome.counters {
+            let sum = |of: fn(&VpSnapshot) -> u64| -> f64 {
+                let of_vps = vps.iter().filter_map(|vp| counters.vps.get(vp.index()));
+                of_vps.map(of).sum::<u64>() as f64
+            };
+            if sum(|vp| vp.posted) > 0.0 {
+                values.insert("interrupts_posted".to_owned(), sum(|vp| vp.posted));
+                values.insert("interrupts_handled".to_owned(), sum(|vp| vp.handled));
+            }
+        }
         if let Some(touched) = outcome.memory.get(guest.index()) {
             values.insert("memory_touched_bytes".to_owned(), *touched as f64);
         }

@@ -20,7 +20,7 @@ macro_rules! shipped {
 }
 
 /// Each shipped experiment, those of the [`suite`] first.
-const SHIPPED: [(&str, &str); 25] = shipped![
+const SHIPPED: [(&str, &str); 26] = shipped![
     "production-test",
     "three-weights",
     "tlfs",
@@ -41,6 +41,7 @@ const SHIPPED: [(&str, &str); 25] = shipped![
     "spin-silent",
     "probe",
     "probe-reserve",
+    "ticks",
     "elapsed",
     "elapsed-weights",
     "elapsed-reserves",

@@ -12,7 +12,7 @@ type Shares = [(usize, f64)];
 /// Experiments with their LPs and guest shares.
 ///
 /// All but those whose guests sleep or change: their shares are no constants.
-const DOCUMENTED: [(&str, u32, &Shares); 14] = [
+const DOCUMENTED: [(&str, u32, &Shares); 15] = [
     ("production-test", 2, &[(2, 40.0), (2, 10.0)]),
     ("three-weights", 1, &[(1, 20.0), (1, 30.0), (1, 50.0)]),
     ("tlfs", 1, &[(1, 10.0), (1, 20.0), (1, 70.0)]),
@@ -25,6 +25,7 @@ const DOCUMENTED: [(&str, u32, &Shares); 14] = [
     ("reserve-pair", 2, &[(2, 37.5), (2, 12.5)]),
     ("reserve-pair-floor", 2, &[(4, 25.0)]),
     ("cap-idle", 1, &[(1, 25.0)]),
+    ("ticks", 2, &[(4, 25.0)]),
     (
         "numa",
         64,
@@ -275,12 +276,12 @@ fn every_key_is_read() {
 fn an_unknown_name_is_answered_with_the_nearest_and_all() {
     insta::assert_snapshot!(find("production").unwrap_err(), @r"
     no shipped experiment is called `production`: did you mean `production-test`?
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `numa`, `hundred-to-one`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `numa`, `hundred-to-one`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
     insta::assert_snapshot!(load("friedman").unwrap_err(), @r"
     no shipped experiment is called `friedman`
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `numa`, `hundred-to-one`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `numa`, `hundred-to-one`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
 }

@@ -218,6 +218,16 @@ payloads! {
     }
 }
 
+impl Payload {
+    /// Whether its VPs leave records, see [`crate::shared::Record`].
+    pub const fn records(self) -> bool {
+        matches!(
+            self,
+            Payload::Bursts { .. } | Payload::Probe { .. } | Payload::Clock { .. }
+        )
+    }
+}
+
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

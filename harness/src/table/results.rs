@@ -4,7 +4,7 @@ use apportion_recording::{ResultEntry, RunEntry};
 use std::fmt::Write as _;
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 14] = [
+const TOLD: [(&str, &str, &str); 16] = [
     ("acquisitions_per_s", "", " acquisitions/s"),
     ("longest_wait_ns", "longest wait ", ""),
     ("notifications_per_s", "", " notifications/s"),
@@ -22,6 +22,8 @@ const TOLD: [(&str, &str, &str); 14] = [
         "",
         " features missing: it did not start",
     ),
+    ("interrupts_posted", "", " interrupts posted"),
+    ("interrupts_handled", "", " handled"),
     ("response_p99_ns", "done within ", " (p99)"),
 ];
 

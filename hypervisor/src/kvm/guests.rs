@@ -244,7 +244,9 @@ impl Guests {
                 if guest.fill_demand(vp) {
                     found.happened.extend(shared.wake(guest.vps[vp].id));
                 }
-                guest.read_records(vp, &mut found.bursts);
+                if guest.payload.records() {
+                    guest.read_records(vp, &mut found.bursts);
+                }
             }
             found.said.extend(guest.log.take());
         }
