@@ -36,9 +36,16 @@ pub(crate) fn results(
                 let of_vps = vps.iter().filter_map(|vp| counters.vps.get(vp.index()));
                 of_vps.map(of).sum::<u64>() as f64
             };
+            let mut tell = |name: &str, count: f64| values.insert(name.to_owned(), count);
             if sum(|vp| vp.posted) > 0.0 {
-                values.insert("interrupts_posted".to_owned(), sum(|vp| vp.posted));
-                values.insert("interrupts_handled".to_owned(), sum(|vp| vp.handled));
+                tell("interrupts_posted", sum(|vp| vp.posted));
+                tell("interrupts_handled", sum(|vp| vp.handled));
+            }
+            if sum(|vp| vp.ignored) > 0.0 {
+                tell("calls_ignored", sum(|vp| vp.ignored));
+            }
+            if sum(|vp| vp.log_dropped) > 0.0 {
+                tell("log_lines_dropped", sum(|vp| vp.log_dropped));
             }
         }
         if let Some(touched) = outcome.memory.get(guest.index()) {

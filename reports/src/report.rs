@@ -4,6 +4,7 @@ mod changes;
 mod experiment;
 mod failures;
 mod head;
+mod results;
 mod schedule;
 mod windows;
 

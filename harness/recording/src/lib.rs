@@ -11,6 +11,7 @@ mod ceiling;
 mod counters;
 mod manifest;
 mod reader;
+mod result_entry;
 mod rows;
 mod run_entry;
 mod table;
@@ -26,12 +27,13 @@ pub use manifest::{
     Status, ToolEntry,
 };
 pub use reader::{Rows, read_manifest, read_rows};
+pub use result_entry::ResultEntry;
 pub use rows::{
     BurstRow, Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow,
     SummaryRow, Verdict,
 };
 pub use run_entry::{
-    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, ResultEntry, RunEntry, WakeEntry,
+    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, WakeEntry,
     WakeStatistics,
 };
 pub use writer::{RecordingError, Writer};

@@ -1,9 +1,9 @@
 //! How one run went: the part of `manifest.json` that is written after each.
 
 use crate::counters::Snapshot;
+use crate::result_entry::ResultEntry;
 use crate::rows::Verdict;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// One repetition of one experiment, as it went. Times are ns since the recording's start.
@@ -116,17 +116,6 @@ pub struct WakeStatistics {
     pub p99_ns: u64,
     /// The longest, ns.
     pub max_ns: u64,
-}
-
-/// What a guest reports of itself, over its VPs; nothing of it was checked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ResultEntry {
-    /// The guest's name.
-    pub guest: String,
-    /// By name, which ends in the unit: `_ns`, or `_per_s` of measured time.
-    pub values: BTreeMap<String, f64>,
-    /// Features that CPUID showed it though its processor has them not.
-    pub unmasked: Vec<String>,
 }
 
 /// A guest's end.

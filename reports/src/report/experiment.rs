@@ -2,7 +2,7 @@
 
 use super::changes::{self, after};
 use super::windows::span;
-use super::{Chapter, marked, schedule};
+use super::{Chapter, marked, results, schedule};
 use crate::markdown::{Table, number, one_line, plural, signed, time, trimmed};
 use crate::metrics::{ShareLine, wall_ns};
 use apportion_recording::{GuestEntry, RunEntry, Verdict};
@@ -29,6 +29,7 @@ pub(super) fn render(chapter: &Chapter) -> String {
     } else {
         text.push_str(&chapter.whole_run());
     }
+    text.push_str(&results::render(chapter));
     text.push_str(&changes::render(chapter));
     if !chapter.metrics.windows.is_empty() {
         let _ = write!(text, "\n{}", chapter.windows());

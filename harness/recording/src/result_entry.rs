@@ -1,0 +1,101 @@
+//! What a guest reports of itself, in numbers and in words.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a guest reports of itself, over its VPs; nothing of it was checked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResultEntry {
+    /// The guest's name.
+    pub guest: String,
+    /// By name, which ends in the unit: `_ns`, or `_per_s` of measured time.
+    pub values: BTreeMap<String, f64>,
+    /// Features that CPUID showed it though its processor has them not.
+    pub unmasked: Vec<String>,
+}
+
+/// How a value is told, by its name in the manifest: what stands before and after it.
+const TOLD: [(&str, &str, &str); 18] = [
+    ("acquisitions_per_s", "", " acquisitions/s"),
+    ("longest_wait_ns", "longest wait ", ""),
+    ("notifications_per_s", "", " notifications/s"),
+    ("elapsed_ns", "done after ", ""),
+    ("accesses_per_s", "", " accesses/s"),
+    ("yields_per_s", "", " yields/s"),
+    ("readings_per_s", "", " readings/s"),
+    ("backwards", "", " backwards"),
+    ("bursts", "", " bursts"),
+    ("lateness_p50_ns", "late by ", " (p50)"),
+    ("lateness_p99_ns", "", " (p99)"),
+    ("lateness_max_ns", "", " (max)"),
+    (
+        "features_missing",
+        "",
+        " features missing: it did not start",
+    ),
+    ("interrupts_posted", "", " interrupts posted"),
+    ("interrupts_handled", "", " handled"),
+    ("calls_ignored", "", " calls too many to have an effect"),
+    ("log_lines_dropped", "", " lines too many for the log"),
+    ("response_p99_ns", "done within ", " (p99)"),
+];
+
+impl fmt::Display for ResultEntry {
+    /// What there is to tell, in a line; nothing where there is nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = TOLD
+            .iter()
+            .filter_map(|(name, before, after)| {
+                let value = *self.values.get(*name)?;
+                let number = match name.ends_with("_ns") {
+                    true => time(value),
+                    false => count(value),
+                };
+                Some(format!("{before}{number}{after}"))
+            })
+            .collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// In the unit of which there are one to a thousand.
+fn time(ns: f64) -> String {
+    match ns {
+        0.0..1e6 => format!("{:.1} us", ns / 1e3),
+        1e6..1e9 => format!("{:.3} ms", ns / 1e6),
+        _ => format!("{:.3} s", ns / 1e9),
+    }
+}
+
+fn count(number: f64) -> String {
+    match number {
+        0.0..1e5 => format!("{}", number.round()),
+        1e5..1e8 => format!("{:.0} k", number / 1e3),
+        _ => format!("{:.0} M", number / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_is_told_in_the_order_of_its_tail() {
+        let values = [
+            ("bursts", 1_000.0),
+            ("lateness_max_ns", 2.5e6),
+            ("lateness_p50_ns", 61_234.0),
+            ("lateness_p99_ns", 990_000.0),
+        ];
+        let entry = ResultEntry {
+            guest: "probe".to_owned(),
+            values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
+            unmasked: Vec::new(),
+        };
+        assert_eq!(
+            entry.to_string(),
+            "1000 bursts, late by 61.2 us (p50), 990.0 us (p99), 2.500 ms (max)"
+        );
+    }
+}
