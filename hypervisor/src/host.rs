@@ -102,9 +102,9 @@ pub(crate) fn available_memory() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// Involuntary context switches of the calling thread since it began.
-pub(crate) fn involuntary_switches() -> u64 {
-    let Ok(status) = fs::read_to_string("/proc/thread-self/status") else {
+/// Involuntary context switches of a thread of this process since it began.
+pub(crate) fn involuntary_switches(thread: i32) -> u64 {
+    let Ok(status) = fs::read_to_string(format!("/proc/self/task/{thread}/status")) else {
         return 0;
     };
     status

@@ -242,6 +242,14 @@ impl Shared {
         lock(&self.failure).take()
     }
 
+    /// Of all dispatchers, while they are there.
+    pub(crate) fn involuntary_switches(&self) -> u64 {
+        let callers = self.callers.iter().filter_map(OnceLock::get);
+        callers
+            .map(|caller| host::involuntary_switches(caller.thread()))
+            .sum()
+    }
+
     /// Ends the run: every dispatcher leaves its VP and returns.
     pub(crate) fn stop(&self) {
         self.stop.store(true, SeqCst);
@@ -336,9 +344,8 @@ pub(crate) struct Dispatcher<'a> {
 
 impl Dispatcher<'_> {
     /// The thread's whole life: says through `ready` how setting up went, waits
-    /// for the guests to be started, dispatches until stopped. Returns its
-    /// involuntary context switches.
-    pub(crate) fn run(mut self, ready: Sender<(LpId, Result<(), SetUpError>)>) -> u64 {
+    /// for the guests to be started, dispatches until stopped.
+    pub(crate) fn run(mut self, ready: Sender<(LpId, Result<(), SetUpError>)>) {
         let (kicker, answer) = match self.set_up() {
             Ok(kicker) => (Some(kicker), Ok(())),
             Err(error) => (None, Err(error)),
@@ -349,7 +356,6 @@ impl Dispatcher<'_> {
         if let (Some(kicker), Some(start)) = (kicker, self.wait_for_start()) {
             self.dispatch(&kicker, start);
         }
-        host::involuntary_switches()
     }
 
     /// When the guests were started; `None` where the run is over before.

@@ -44,17 +44,23 @@ pub(crate) fn install_handler() -> io::Result<()> {
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     handshake: Arc<Handshake>,
+    process: libc::pid_t,
     thread: libc::pid_t,
 }
 
 impl Caller {
+    /// The dispatcher's thread, as the kernel numbers it.
+    pub(crate) fn thread(&self) -> i32 {
+        self.thread
+    }
+
     /// Makes the dispatcher leave its VP and decide anew.
     pub(crate) fn call(&self) {
         self.handshake.request();
         // SAFETY: tgkill touches no memory; a thread that has ended gives ESRCH,
         // and then there is nobody left to call.
         unsafe {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, SIGRTMIN());
+            libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGRTMIN());
         }
     }
 }
@@ -70,8 +76,8 @@ impl Kicker {
     /// For the calling thread.
     pub(crate) fn new() -> io::Result<(Kicker, Caller)> {
         let handshake = Arc::new(Handshake::new());
-        // SAFETY: gettid has no preconditions.
-        let thread = unsafe { libc::gettid() };
+        // SAFETY: neither has preconditions.
+        let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
         // SAFETY: sigevent is plain data, valid when zero.
         let mut event: libc::sigevent = unsafe { zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
@@ -85,6 +91,7 @@ impl Kicker {
         CURRENT.set(Arc::as_ptr(&handshake));
         let caller = Caller {
             handshake: handshake.clone(),
+            process,
             thread,
         };
         Ok((Kicker { handshake, timer }, caller))

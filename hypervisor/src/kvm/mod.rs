@@ -183,11 +183,11 @@ impl Engine for KvmEngine {
 
             let mut root = Root::new(spec, &shared, &mut guests, &lp_cpus, &mut logs, observer);
             let observed = root.observe()?;
+            let involuntary_switches = shared.involuntary_switches();
             drop(stop);
             let stopped = shared.clock.now();
-            let mut involuntary_switches = 0;
             for (lp, dispatcher) in dispatchers.into_iter().enumerate() {
-                involuntary_switches += dispatcher.join().map_err(|_| {
+                dispatcher.join().map_err(|_| {
                     lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
                 })?;
             }
