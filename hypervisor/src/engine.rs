@@ -239,6 +239,17 @@ pub enum EngineError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A dispatcher asked the kernel for something that it has no business with; it was refused.
+    #[error(
+        "LP {lp}: its dispatcher made system call {call}, which it may not, and was refused: either a guest broke out \
+         of KVM, or a library calls what the list in hypervisor/src/kvm/seccomp.rs lacks"
+    )]
+    Forbidden {
+        /// Where.
+        lp: u32,
+        /// The call's number on x86-64.
+        call: u32,
+    },
     /// The recording could not keep up, so that it is incomplete.
     #[error(
         "{0} dispatches were lost because recording them fell behind: use a longer --slice or leave the host more idle"

@@ -2,6 +2,8 @@
 
 #[path = "guests_on_kvm/hostile.rs"]
 mod hostile;
+#[path = "guests_on_kvm/isolation.rs"]
+mod isolation;
 mod kvm_only;
 #[path = "guests_on_kvm/payloads.rs"]
 mod payloads;
@@ -10,6 +12,10 @@ mod rig;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests: Vec<kvm_only::Test> = payloads::TESTS.into_iter().chain(hostile::TESTS).collect();
+    let tests: Vec<kvm_only::Test> = payloads::TESTS
+        .into_iter()
+        .chain(hostile::TESTS)
+        .chain(isolation::TESTS)
+        .collect();
     kvm_only::main(&tests)
 }

@@ -3,6 +3,7 @@
 use super::idle::{Asleep, Beds};
 use super::interrupts::Mailbox;
 use super::kick::{Caller, Kicker};
+use super::seccomp::{self, Refusal};
 use super::vcpu::{Left, Times, Vcpu, Want};
 use crate::clock::{Clock, thread_cpu};
 use crate::counters::{LpCounters, VpCounters};
@@ -19,6 +20,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// How often each LP reports what it lost and the largest lag.
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     crashes: Mutex<Vec<Crash>>,
     /// What KVM refused, where it did; the run ends then.
     failure: Mutex<Option<(LpId, io::Error)>>,
+    /// What a dispatcher was refused, where it was; the run ends then.
+    refusal: &'static Refusal,
 }
 
 /// What is known of a VP without its lock.
@@ -115,6 +119,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             crashes: Mutex::new(Vec::new()),
             failure: Mutex::new(None),
+            refusal: Refusal::none_yet(),
         }
     }
 
@@ -191,20 +196,46 @@ impl Shared {
         &self.lp_counters
     }
 
+    /// Keeps the calling thread, on which guests are to run, from making other system calls than they need.
+    fn restrict(&self, lp: LpId) -> Result<(), SetUpError> {
+        seccomp::restrict(self.refusal, lp).map_err(|e| ("restrict its system calls", e))
+    }
+
     /// Once the dispatchers are gone: lets every VP that was there handle the
     /// interrupts that it was posted, so that as many are handled as were posted.
-    pub(crate) fn settle(&self) -> io::Result<()> {
-        const EACH: Nanos = Nanos::from_millis(20);
+    pub(crate) fn settle(&self) -> Result<(), SetUpError> {
         let crashed: Vec<GuestId> = lock(&self.crashes).iter().map(|it| it.guest).collect();
         let posted = |vp: &VpInfo| vp.counters.posted.get() > 0 && !crashed.contains(&vp.guest);
-        if !self.vp_infos.iter().any(posted) {
+        let vps = self.vps.iter().zip(&self.vp_infos);
+        let open: Vec<&Mutex<Vcpu>> = vps
+            .filter(|(_, info)| posted(info))
+            .map(|(vcpu, _)| vcpu)
+            .collect();
+        if open.is_empty() || self.refused().is_some() {
             return Ok(());
         }
-        let (kicker, _) = Kicker::new()?;
-        for (vcpu, info) in self.vps.iter().zip(&self.vp_infos) {
-            if posted(info) {
-                lock(vcpu).settle(&kicker, self.clock.now() + EACH);
-            }
+        // Not on the root's thread, which may call anything.
+        thread::scope(|scope| {
+            let settled = thread::Builder::new()
+                .name("settle".to_owned())
+                .spawn_scoped(scope, || self.settle_here(&open))
+                .map_err(|e| ("start a thread", e))?
+                .join();
+            settled.unwrap_or_else(|_| {
+                Err((
+                    "have interrupts handled",
+                    io::Error::other("its thread panicked"),
+                ))
+            })
+        })
+    }
+
+    fn settle_here(&self, open: &[&Mutex<Vcpu>]) -> Result<(), SetUpError> {
+        const EACH: Nanos = Nanos::from_millis(20);
+        let (kicker, _) = Kicker::new().map_err(|e| ("create a timer", e))?;
+        self.restrict(LpId(0))?;
+        for vcpu in open {
+            lock(vcpu).settle(&kicker, self.clock.now() + EACH);
         }
         Ok(())
     }
@@ -234,12 +265,17 @@ impl Shared {
 
     /// Whether the run is to end.
     pub(crate) fn stopping(&self) -> bool {
-        self.stop.load(SeqCst)
+        self.stop.load(SeqCst) || self.refused().is_some()
     }
 
     /// What ended the run early, if something did.
     pub(crate) fn take_failure(&self) -> Option<(LpId, io::Error)> {
         lock(&self.failure).take()
+    }
+
+    /// Where a dispatcher was refused a system call, and which, if one was.
+    pub(crate) fn refused(&self) -> Option<(LpId, u32)> {
+        self.refusal.get()
     }
 
     /// Of all dispatchers, while they are there.
@@ -376,6 +412,8 @@ impl Dispatcher<'_> {
         let (kicker, caller) = Kicker::new().map_err(|e| ("create its timer", e))?;
         // Set once, by this thread.
         let _ = self.shared.callers[self.lp.index()].set(caller);
+        // Last: nothing of the above is allowed any more.
+        self.shared.restrict(self.lp)?;
         Ok(kicker)
     }
 

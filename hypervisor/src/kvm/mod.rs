@@ -11,6 +11,7 @@ mod interrupts;
 mod kick;
 mod resident;
 mod root;
+mod seccomp;
 mod time;
 mod tsc;
 mod vcpu;
@@ -71,6 +72,7 @@ impl KvmEngine {
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| unusable(format!("KVM does not tell its CPUID: {error}")))?;
         kick::install_handler()
+            .and_then(|()| seccomp::install_handler())
             .map_err(|error| unusable(format!("no signal handler can be installed: {error}")))?;
         let clock = Clock::start();
         let ticks_per_ms = ticks_per_ms(&kvm);
@@ -191,11 +193,15 @@ impl Engine for KvmEngine {
                     lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
                 })?;
             }
+            let finished = root.finish();
+            if let Some((lp, call)) = shared.refused() {
+                return Err(EngineError::Forbidden { lp: lp.0, call });
+            }
             let End {
                 memory,
                 reports,
                 counters,
-            } = root.finish()?;
+            } = finished?;
             if let Some((lp, source)) = shared.take_failure() {
                 return Err(EngineError::Run { lp: lp.0, source });
             }

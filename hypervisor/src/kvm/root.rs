@@ -145,9 +145,10 @@ impl<'a> Root<'a> {
         if self.spec.decisions {
             self.hand_over_decisions()?;
         }
-        self.shared.settle().map_err(|source| EngineError::Lp {
+        let settled = self.shared.settle();
+        settled.map_err(|(step, source)| EngineError::Lp {
             lp: 0,
-            step: "create a timer",
+            step,
             source,
         })?;
         let now = self.shared.clock.now();
