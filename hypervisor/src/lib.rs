@@ -8,6 +8,8 @@ pub mod counters;
 mod demand;
 pub mod dispatch_log;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod guest;
 pub mod host;
 pub mod kvm;

@@ -132,34 +132,28 @@ impl GuestMemory {
     }
 }
 
-/// What a guest would do.
-#[cfg(test)]
+/// For those who play the guest.
+#[cfg(any(test, fuzzing))]
 impl GuestMemory {
-    pub(super) fn pretend_record(&self, vp: u32, number: u64, noted: Noted) {
-        let base = layout::results(vp);
-        let slot = number % Results::RECORDS as u64;
-        let record = base + offset_of!(Results, records) as u64 + 24 * slot;
-        for (word, at) in [noted.due, noted.start, noted.done]
-            .iter()
-            .zip((record..).step_by(8))
-        {
-            self.store(GuestAddress(at), *word);
-        }
-        let written = GuestAddress(base + offset_of!(Results, written) as u64);
-        self.store(written, number.wrapping_add(1));
+    /// Writes to anywhere in the guest's memory.
+    pub(crate) fn poke(&self, at: u64, bytes: &[u8]) {
+        let done = self.memory.write_slice(bytes, GuestAddress(at));
+        done.expect("inside the guest's memory");
     }
 
-    pub(super) fn pretend_taken(&self, vp: u32, taken: u64) {
-        let at = layout::demand_ring(vp) + offset_of!(DemandRing, taken) as u64;
-        self.store(GuestAddress(at), taken);
+    /// Reads a word from anywhere in the guest's memory.
+    pub(crate) fn peek(&self, at: u64) -> u64 {
+        let [word] = self.peek_all(at);
+        word
     }
 
-    pub(super) fn pretend_text(&self, at: u64, text: &[u8]) {
-        self.memory.write_slice(text, GuestAddress(at)).unwrap();
-    }
-
-    pub(super) fn pretend_read(&self, at: u64) -> u64 {
-        self.load(GuestAddress(at))
+    /// Reads some words, one behind the other.
+    pub(crate) fn peek_all<const N: usize>(&self, at: u64) -> [u64; N] {
+        let mut words = [[0; 8]; N];
+        let bytes = words.as_flattened_mut();
+        let done = self.memory.read_slice(bytes, GuestAddress(at));
+        done.expect("inside the guest's memory");
+        words.map(u64::from_le_bytes)
     }
 }
 

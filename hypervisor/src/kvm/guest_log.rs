@@ -13,7 +13,7 @@ const MOST: u32 = 1_000;
 
 /// One guest's.
 #[derive(Debug)]
-pub(super) struct GuestLog {
+pub(crate) struct GuestLog {
     guest: GuestId,
     state: Mutex<State>,
 }
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl GuestLog {
-    pub(super) fn new(guest: GuestId) -> GuestLog {
+    pub(crate) fn new(guest: GuestId) -> GuestLog {
         GuestLog {
             guest,
             state: Mutex::default(),
@@ -55,7 +55,7 @@ impl GuestLog {
     }
 
     /// The lines since the last time.
-    pub(super) fn take(&self) -> Vec<Said> {
+    pub(crate) fn take(&self) -> Vec<Said> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut state.lines)
     }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 /// A VP may end a dispatch of its own will once per so much of its CPU time:
 /// recording each costs the root, whose time is everybody's.
-const ENDING_COSTS: Nanos = Nanos::from_micros(250);
+pub(crate) const ENDING_COSTS: Nanos = Nanos::from_micros(250);
 /// What it may save up.
-const ENDINGS_SAVED: u64 = 16;
+pub(crate) const ENDINGS_SAVED: u64 = 16;
 
 /// Why a VP left its LP.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(crate) enum Want {
 
 /// What became of an exit.
 #[derive(Debug)]
-pub(super) enum Intercepted {
+pub(crate) enum Intercepted {
     /// It was served, and the VP goes on.
     Served,
     /// The VP leaves its LP.
@@ -64,7 +64,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(
+    pub(crate) fn new(
         index: u32,
         memory: Arc<GuestMemory>,
         time: Arc<GuestTime>,
@@ -88,7 +88,7 @@ impl Desk {
         &self.memory
     }
 
-    pub(super) fn counters(&self) -> &Arc<VpCounters> {
+    pub(crate) fn counters(&self) -> &Arc<VpCounters> {
         &self.counters
     }
 
@@ -97,7 +97,7 @@ impl Desk {
     }
 
     /// The VP ran for `guest` inside KVM_RUN, and its intercepts took `service`.
-    pub(super) fn ran(&mut self, guest: Nanos, service: Nanos) {
+    pub(crate) fn ran(&mut self, guest: Nanos, service: Nanos) {
         self.counters.guest.add(guest.0);
         self.counters.service.add(service.0);
         let most = Nanos(ENDING_COSTS.0 * ENDINGS_SAVED);
@@ -115,7 +115,7 @@ impl Desk {
     }
 
     /// Serves an exit of the VP, which has run for `so_far` in this dispatch.
-    pub(super) fn serve(&mut self, exit: &VcpuExit<'_>, so_far: Nanos) -> Intercepted {
+    pub(crate) fn serve(&mut self, exit: &VcpuExit<'_>, so_far: Nanos) -> Intercepted {
         let (kind, what) = match exit {
             VcpuExit::IoOut(PORT, data) => return self.hypercall(data, so_far),
             VcpuExit::IrqWindowOpen => {

@@ -2,17 +2,17 @@
 
 mod census;
 mod dispatcher;
-mod guest_log;
+pub(crate) mod guest_log;
 mod guests;
 mod handshake;
 mod idle;
-mod intercepts;
+pub(crate) mod intercepts;
 mod interrupts;
 mod kick;
 mod resident;
 mod root;
 mod seccomp;
-mod time;
+pub(crate) mod time;
 mod tsc;
 mod vcpu;
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The reference time of all guests of an engine.
 #[derive(Debug)]
-pub(super) struct HostTime {
+pub(crate) struct HostTime {
     clock: Clock,
     /// `None` where time stamps do not tell time: guests ask then, and the clock answers.
     reference: Option<Mutex<Reference>>,
@@ -18,7 +18,7 @@ pub(super) struct HostTime {
 
 impl HostTime {
     /// `ticks_per_ms` as KVM tells; 0 where it does not.
-    pub(super) fn new(clock: Clock, ticks_per_ms: u64) -> HostTime {
+    pub(crate) fn new(clock: Clock, ticks_per_ms: u64) -> HostTime {
         let known = ticks_per_ms > 0 && tsc::tells_time();
         let start = || Mutex::new(Reference::start(tsc::sample(clock), ticks_per_ms));
         HostTime {
@@ -60,7 +60,7 @@ pub(crate) struct GuestTime {
 
 impl GuestTime {
     /// Of a guest that is created now.
-    pub(super) fn begin(host: Arc<HostTime>) -> GuestTime {
+    pub(crate) fn begin(host: Arc<HostTime>) -> GuestTime {
         let epoch = host.now();
         GuestTime { host, epoch }
     }
