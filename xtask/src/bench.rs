@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: the harness optimised, the run, its table, and only then the report, whose libraries take minutes to build.
 
 use crate::child::{BY_SIGNAL, Signals};
-use anyhow::{Context as _, Result, bail};
+use crate::workspace::{cargo, is_help, target_dir, workspace};
+use anyhow::{Context as _, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::{env, fs};
 
 const HELP: &str = "\
 Build the harness, run experiments on KVM, print the table, write the report
@@ -92,10 +93,6 @@ pub(crate) fn report(arguments: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::from(write_report(&signals, &workspace, &dir)?))
 }
 
-fn is_help(argument: &String) -> bool {
-    argument == "--help" || argument == "-h"
-}
-
 fn write_report(signals: &Signals, workspace: &Path, recording: &Path) -> Result<u8> {
     eprintln!(
         "writing the report (the first time its libraries are built, which takes some minutes)"
@@ -121,30 +118,8 @@ fn failed_build(code: u8) -> u8 {
     if code >= BY_SIGNAL { code } else { 1 }
 }
 
-fn cargo(workspace: &Path) -> Command {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace);
-    cargo
-}
-
-/// The folder of the workspace, as `cargo xtask` tells it: a build knows only where it once was.
-fn workspace() -> Result<PathBuf> {
-    let xtask = env::var_os("CARGO_MANIFEST_DIR")
-        .map(PathBuf::from)
-        .context("CARGO_MANIFEST_DIR is not set: start this as `cargo xtask`")?;
-    match xtask.parent() {
-        Some(workspace) if workspace.join("Cargo.toml").exists() => Ok(workspace.to_owned()),
-        _ => bail!(
-            "there is no workspace around {}: start this as `cargo xtask` in the checkout",
-            xtask.display()
-        ),
-    }
-}
-
 fn binary(workspace: &Path, profile: &str, name: &str) -> PathBuf {
-    // cargo runs in the workspace's folder: a relative value is relative to that.
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    workspace.join(target).join(profile).join(name)
+    target_dir(workspace).join(profile).join(name)
 }
 
 /// Where a run with these arguments leaves its recording.

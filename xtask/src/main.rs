@@ -3,6 +3,8 @@
 
 mod bench;
 mod child;
+mod fuzz;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -12,14 +14,16 @@ Usage: cargo xtask COMMAND
 Commands:
   bench [EXPERIMENT…] [OPTIONS]  Build, run experiments, print the table, write the report
   report [DIR]                   Write the report of a recording (the latest by default)
+  fuzz [TARGET…] [OPTIONS]       Feed what reads a guest's input with inputs that libFuzzer makes up
 
-`cargo xtask bench --help` tells more.";
+`cargo xtask COMMAND --help` tells more.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let outcome = match arguments.next().as_deref() {
         Some("bench") => bench::bench(&arguments.collect::<Vec<_>>()),
         Some("report") => bench::report(&arguments.collect::<Vec<_>>()),
+        Some("fuzz") => fuzz::fuzz(&arguments.collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
