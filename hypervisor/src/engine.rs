@@ -2,7 +2,7 @@
 
 use crate::counters::Snapshot;
 use crate::dispatch_log::LogEntry;
-use crate::run_spec::RunSpec;
+use crate::run_spec::{Action, RunSpec};
 use apportion_abi::Features;
 use apportion_abi::shared::Value;
 use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos, VpId};
@@ -54,6 +54,29 @@ pub trait Observer {
     /// # Errors
     /// Whatever kept them from being recorded; the run is stopped then.
     fn counters(&mut self, _: &Snapshot) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Ok(())
+    }
+
+    /// What is to be changed now, asked about every 50 ms while the guests run.
+    ///
+    /// What is done is logged as a planned change is, what is refused goes to
+    /// [`refused`](Observer::refused). They speak of guests and LPs of the run;
+    /// [`Action::AddVp`] can only be planned, since VPs are made before a run.
+    fn requests(&mut self) -> Vec<Action> {
+        Vec::new()
+    }
+
+    /// The scheduler refused what was requested, or what was planned and no
+    /// longer fits since something was changed on request. Nothing has changed.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the run is stopped then.
+    fn refused(
+        &mut self,
+        _action: &Action,
+        _why: &AdmissionError,
+        _at: Nanos,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
         Ok(())
     }
 
@@ -178,6 +201,14 @@ pub enum EngineError {
         at: Nanos,
         /// Why.
         source: AdmissionError,
+    },
+    /// The observer requested a VP.
+    #[error(
+        "guest {guest} cannot get a VP on request: VPs are made before a run, plan a change that adds it"
+    )]
+    Unplanned {
+        /// Whose.
+        guest: String,
     },
     /// The engine cannot run this.
     #[error("{what}: use --engine {instead}")]

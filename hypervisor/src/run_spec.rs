@@ -190,6 +190,16 @@ impl RunSpec {
         Ok(scheduler)
     }
 
+    /// Whether an observer may request this, whatever the scheduler says to it.
+    pub(crate) fn check_request(&self, action: &Action) -> Result<(), EngineError> {
+        match action {
+            Action::AddVp { guest } => Err(EngineError::Unplanned {
+                guest: self.guests[guest.index()].name.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether every guest and, in their order, every change will be admitted.
     ///
     /// # Errors
@@ -210,6 +220,12 @@ impl RunSpec {
 }
 
 impl Action {
+    /// Whether it may be refused and the run go on. VPs are numbered as they
+    /// were planned, so that none can be left out.
+    pub(crate) fn may_be_left_out(self) -> bool {
+        !matches!(self, Action::AddVp { .. })
+    }
+
     /// Does it; a VP that is added wants to run at once. Its number, if there is one.
     pub(crate) fn apply(
         self,

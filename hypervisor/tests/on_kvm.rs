@@ -35,6 +35,10 @@ fn main() -> ExitCode {
         ("a_cap_holds_on_an_idle_host", cap_on_an_idle_host),
         ("a_sleeper_wakes_and_leaves_the_rest_to_others", sleeper),
         ("a_weight_can_change_while_guests_run", live_weight),
+        (
+            "what_an_observer_requests_is_done_or_refused",
+            requests_are_done,
+        ),
         ("a_vp_can_come_and_an_lp_can_go", vp_comes_lp_goes),
         ("a_reserve_that_does_not_fit_is_refused", refused_reserve),
         (
@@ -287,6 +291,31 @@ fn live_weight() {
         &shares_between(&keep, 2, changed, outcome.measured_until),
         &[20.0, 80.0],
     );
+}
+
+fn requests_are_done() {
+    let spec = burners(1, PolicyKind::Fair, &[(1, 100), (1, 100)]);
+    let set = |guest, weight, reserve| Action::SetControls {
+        guest: GuestId(guest),
+        controls: Controls::new(
+            Weight::new(weight).unwrap(),
+            Reserve::from_percent(reserve).unwrap(),
+            Cap::default(),
+        )
+        .unwrap(),
+    };
+    let mut keep = Keep {
+        requests: vec![set(0, 900, 0.0), set(1, 100, 100.0)],
+        ..Keep::default()
+    };
+    KvmEngine::new().unwrap().run(&spec, &mut keep).unwrap();
+    assert_eq!(keep.changed_at.len(), 1);
+    assert!(
+        keep.refused[0].contains("100 % of an LP"),
+        "{:?}",
+        keep.refused
+    );
+    assert_near(&keep.shares(&spec, |d| d.ran.0), &[90.0, 10.0]);
 }
 
 fn vp_comes_lp_goes() {

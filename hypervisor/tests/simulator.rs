@@ -7,8 +7,8 @@ use apportion_hypervisor::{
     RunSpec, SimulatorEngine, SimulatorSpec, Trace,
 };
 use apportion_scheduler::{
-    CAP_DEPTH_SLICES, Cap, Controls, Entry, GuestId, LpId, Nanos, PolicyKind, Random, Replay,
-    Reserve, ReserveModel, VpId, Weight, WeightScope, What,
+    AdmissionError, CAP_DEPTH_SLICES, Cap, Controls, Entry, GuestId, LpId, Nanos, PolicyKind,
+    Random, Replay, Reserve, ReserveModel, VpId, Weight, WeightScope, What,
 };
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -76,6 +76,9 @@ struct Keep {
     decisions: Vec<Entry>,
     ticks: Vec<Nanos>,
     stop_at: Option<Nanos>,
+    /// What to request, and when, in order.
+    requests: Vec<(Nanos, Action)>,
+    refused: Vec<(Action, String, Nanos)>,
 }
 
 impl Observer for Keep {
@@ -86,6 +89,22 @@ impl Observer for Keep {
 
     fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.decisions.extend(entries);
+        Ok(())
+    }
+
+    fn requests(&mut self) -> Vec<Action> {
+        let now = self.ticks.last().copied().unwrap_or_default();
+        let due = self.requests.extract_if(.., |(at, _)| *at <= now);
+        due.map(|(_, action)| action).collect()
+    }
+
+    fn refused(
+        &mut self,
+        action: &Action,
+        why: &AdmissionError,
+        at: Nanos,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.refused.push((*action, why.to_string(), at));
         Ok(())
     }
 
@@ -737,6 +756,63 @@ fn an_interrupted_run_keeps_what_was_there() {
     assert_eq!(ran.outcome.measured_until, ms(500));
     let received = ran.received(0, Nanos::ZERO, SECOND) + ran.received(1, Nanos::ZERO, SECOND);
     assert!(received > 0.99 * ms(500).0 as f64);
+}
+
+#[test]
+fn what_an_observer_requests_is_done_or_refused_and_the_run_goes_on() {
+    let set = |guest, controls| Action::SetControls {
+        guest: GuestId(guest),
+        controls,
+    };
+    let (heavier, greedy) = (controls(300, 60.0, 100.0), controls(100, 50.0, 100.0));
+    let mut spec = spec(1, weights(&[(1, 100), (1, 100)]));
+    // It fits as planned, and no longer once the first guest has its reserve.
+    spec.changes = vec![Change {
+        at: ms(6_000),
+        action: set(1, greedy),
+    }];
+    spec.check_admission().unwrap();
+    let keep = Keep {
+        requests: vec![(ms(1_980), set(0, heavier)), (ms(4_000), set(1, greedy))],
+        ..Keep::default()
+    };
+    let ran = run_with(&spec, keep);
+    let told = ran.keep.entries.iter().filter_map(|entry| match *entry {
+        LogEntry::ControlsChanged {
+            guest,
+            controls,
+            at,
+        } => Some((guest, controls, at)),
+        _ => None,
+    });
+    // Asked for at the first tick after it was wanted.
+    assert_eq!(told.collect::<Vec<_>>(), [(GuestId(0), heavier, ms(2_050))]);
+    let refused: Vec<_> = ran.keep.refused.iter().map(|it| (it.0, it.2)).collect();
+    assert_eq!(
+        refused,
+        [
+            (set(1, greedy), ms(4_050)),
+            (set(1, greedy), ms(6_000)) // as planned
+        ]
+    );
+    assert!(
+        ran.keep.refused[0].1.contains("39 % is left"),
+        "{refused:?}"
+    );
+    // 60 % and three quarters of the rest.
+    let received = ran.received(0, ms(3_000), ms(10_000)) / ms(7_000).0 as f64;
+    assert!((received - 0.9).abs() < 0.005, "{received}");
+    assert!(!ran.outcome.interrupted);
+}
+
+#[test]
+fn a_vp_cannot_be_requested() {
+    let mut keep = Keep {
+        requests: vec![(ms(0), Action::AddVp { guest: GuestId(0) })],
+        ..Keep::default()
+    };
+    let ran = SimulatorEngine::new().run(&spec(1, weights(&[(1, 100)])), &mut keep);
+    assert!(matches!(ran, Err(EngineError::Unplanned { .. })));
 }
 
 #[test]

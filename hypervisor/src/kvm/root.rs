@@ -7,8 +7,8 @@ use crate::counters::Snapshot;
 use crate::dispatch_log::{LogEntry, LogReader};
 use crate::engine::{EngineError, Flow, Observer, VpReport};
 use crate::host;
-use crate::run_spec::{Change, RunSpec};
-use apportion_scheduler::{GuestId, Nanos};
+use crate::run_spec::{Action, Change, RunSpec};
+use apportion_scheduler::{AdmissionError, GuestId, Nanos};
 use std::thread;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Root<'a> {
     census: Census,
     /// What the root itself has to report and has not yet.
     own: Vec<LogEntry>,
+    /// Whether something was changed on request.
+    altered: bool,
 }
 
 impl<'a> Root<'a> {
@@ -67,6 +69,7 @@ impl<'a> Root<'a> {
             logs,
             observer,
             own: Vec::new(),
+            altered: false,
         }
     }
 
@@ -107,6 +110,9 @@ impl<'a> Root<'a> {
             }
             while let Some(change) = changes.next_if(|change| due(change) <= now) {
                 self.change(change)?;
+            }
+            for action in self.observer.requests() {
+                self.request(action)?;
             }
             self.drain(now)?;
             self.look_after()?;
@@ -160,18 +166,46 @@ impl<'a> Root<'a> {
         })
     }
 
+    /// Makes a planned change.
     fn change(&mut self, change: &Change) -> Result<(), EngineError> {
-        let changed = self.shared.change(change.action);
-        let (entry, happened) = changed.map_err(|source| EngineError::ChangeRefused {
-            at: change.at,
-            source,
-        })?;
+        match self.make(change.action) {
+            // What was changed on request may have left no room for it.
+            Err(why) if self.altered && change.action.may_be_left_out() => {
+                self.refuse(&change.action, &why)
+            }
+            made => made.map_err(|source| EngineError::ChangeRefused {
+                at: change.at,
+                source,
+            }),
+        }
+    }
+
+    /// Makes a change that the observer asks for, if it can be made.
+    fn request(&mut self, action: Action) -> Result<(), EngineError> {
+        self.spec.check_request(&action)?;
+        match self.make(action) {
+            Ok(()) => {
+                self.altered = true;
+                Ok(())
+            }
+            Err(why) => self.refuse(&action, &why),
+        }
+    }
+
+    fn make(&mut self, action: Action) -> Result<(), AdmissionError> {
+        let (entry, happened) = self.shared.change(action)?;
         if let Some(LogEntry::VpAdded { vp, at }) = entry {
             self.guests.add(vp, at, self.spec.seed);
         }
         self.own.extend(entry);
         self.own.extend(happened);
         Ok(())
+    }
+
+    fn refuse(&mut self, action: &Action, why: &AdmissionError) -> Result<(), EngineError> {
+        let now = self.shared.clock.now();
+        let told = self.observer.refused(action, why, now);
+        told.map_err(EngineError::Observer)
     }
 
     fn look_after(&mut self) -> Result<(), EngineError> {

@@ -8,7 +8,7 @@ use crate::engine::{EngineError, Flow, Observer, RunOutcome, VpReport};
 use crate::run_spec::{Action, Change, RunSpec};
 use apportion_abi::Features;
 use apportion_abi::shared::Value;
-use apportion_scheduler::{GuestId, Nanos, VpId};
+use apportion_scheduler::{AdmissionError, GuestId, Nanos, VpId};
 
 /// How often the observer is asked whether to go on.
 const TICK_EVERY: Nanos = Nanos::from_millis(50);
@@ -43,6 +43,7 @@ pub(super) fn run(
         start,
         measured_from: start + spec.warm_up,
         before: Vec::new(),
+        altered: false,
     };
     let (stopped, interrupted) = root.drive(&mut lps, start)?;
     lps.stop(stopped).map_err(EngineError::Observer)?;
@@ -72,6 +73,8 @@ struct Root<'a> {
     measured_from: Nanos,
     /// By VP, what it reported as measuring began.
     before: Vec<Vec<(Value, u64)>>,
+    /// Whether something was changed on request.
+    altered: bool,
 }
 
 impl Root<'_> {
@@ -94,6 +97,11 @@ impl Root<'_> {
             }
             while let Some(change) = changes.next_if(|change| due(change) <= now && now < until) {
                 self.change(lps, change, now)?;
+            }
+            if now < until {
+                for action in lps.observer.requests() {
+                    self.request(lps, action, now)?;
+                }
             }
             self.hand_over_decisions(lps)?;
             let flow = lps
@@ -124,38 +132,57 @@ impl Root<'_> {
             .collect()
     }
 
+    /// Makes a planned change.
     fn change(&self, lps: &mut Lps<'_>, change: &Change, now: Nanos) -> Result<(), EngineError> {
-        let added = change.action.apply(&mut lps.scheduler, now);
-        let added = added.map_err(|source| EngineError::ChangeRefused {
-            at: change.at,
-            source,
-        })?;
+        match self.make(lps, change.action, now)? {
+            // What was changed on request may have left no room for it.
+            Err(why) if self.altered && change.action.may_be_left_out() => {
+                refuse(lps, &change.action, &why, now)
+            }
+            made => made.map_err(|source| EngineError::ChangeRefused {
+                at: change.at,
+                source,
+            }),
+        }
+    }
+
+    /// Makes a change that the observer asks for, if it can be made.
+    fn request(
+        &mut self,
+        lps: &mut Lps<'_>,
+        action: Action,
+        now: Nanos,
+    ) -> Result<(), EngineError> {
+        self.spec.check_request(&action)?;
+        match self.make(lps, action, now)? {
+            Ok(()) => {
+                self.altered = true;
+                Ok(())
+            }
+            Err(why) => refuse(lps, &action, &why, now),
+        }
+    }
+
+    /// The scheduler's answer, or what kept a change that was made from being told.
+    fn make(
+        &self,
+        lps: &mut Lps<'_>,
+        action: Action,
+        now: Nanos,
+    ) -> Result<Result<(), AdmissionError>, EngineError> {
+        let added = match action.apply(&mut lps.scheduler, now) {
+            Ok(added) => added,
+            Err(why) => return Ok(Err(why)),
+        };
         lps.trace.calls += 1 + u64::from(added.is_some());
-        if let Action::AddVp { guest } = change.action {
+        if let Action::AddVp { guest } = action {
             let payload = self.spec.guests[guest.index()].payload;
             lps.programs.add(guest, payload, self.spec.seed, now);
         }
-        self.log_change(lps, change, added, now)
-            .map_err(EngineError::Observer)?;
+        log_change(lps, action, added, now).map_err(EngineError::Observer)?;
         lps.arm_all();
         lps.answer_calls(now, None);
-        Ok(())
-    }
-
-    fn log_change(
-        &self,
-        lps: &mut Lps<'_>,
-        change: &Change,
-        added: Option<VpId>,
-        now: Nanos,
-    ) -> Observed<()> {
-        if let Action::LpOff { lp, .. } = change.action {
-            lps.park(lp, now)?;
-        }
-        if let Some(entry) = LogEntry::of_action(change.action, added, now) {
-            lps.observer.entry(&entry)?;
-        }
-        lps.log_happened()
+        Ok(Ok(()))
     }
 
     fn hand_over_decisions(&self, lps: &mut Lps<'_>) -> Result<(), EngineError> {
@@ -167,4 +194,24 @@ impl Root<'_> {
             .decisions(entries)
             .map_err(EngineError::Observer)
     }
+}
+
+fn log_change(lps: &mut Lps<'_>, action: Action, added: Option<VpId>, now: Nanos) -> Observed<()> {
+    if let Action::LpOff { lp, .. } = action {
+        lps.park(lp, now)?;
+    }
+    if let Some(entry) = LogEntry::of_action(action, added, now) {
+        lps.observer.entry(&entry)?;
+    }
+    lps.log_happened()
+}
+
+fn refuse(
+    lps: &mut Lps<'_>,
+    action: &Action,
+    why: &AdmissionError,
+    now: Nanos,
+) -> Result<(), EngineError> {
+    let told = lps.observer.refused(action, why, now);
+    told.map_err(EngineError::Observer)
 }

@@ -3,11 +3,12 @@
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry};
 use apportion_hypervisor::kvm::KvmEngine;
 use apportion_hypervisor::{
-    Burst, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec, Said,
+    Action, Burst, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec, Said,
     SimulatorSpec, host,
 };
 use apportion_scheduler::{
-    Controls, Entry, GuestId, Nanos, PolicyKind, ReserveModel, VpId, Weight, WeightScope, What,
+    AdmissionError, Controls, Entry, GuestId, Nanos, PolicyKind, ReserveModel, VpId, Weight,
+    WeightScope, What,
 };
 use std::error::Error;
 
@@ -21,6 +22,9 @@ pub(crate) struct Keep {
     pub(crate) idle: Nanos,
     pub(crate) crashed: Vec<GuestId>,
     pub(crate) stop_after: Option<Nanos>,
+    /// What to request at once.
+    pub(crate) requests: Vec<Action>,
+    pub(crate) refused: Vec<String>,
     pub(crate) bursts: Vec<Burst>,
     pub(crate) said: Vec<Said>,
 }
@@ -53,6 +57,20 @@ impl Observer for Keep {
 
     fn said(&mut self, said: &Said) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.said.push(said.clone());
+        Ok(())
+    }
+
+    fn requests(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.requests)
+    }
+
+    fn refused(
+        &mut self,
+        _: &Action,
+        why: &AdmissionError,
+        _: Nanos,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.refused.push(why.to_string());
         Ok(())
     }
 
