@@ -3,6 +3,7 @@
 
 mod cli;
 mod counters;
+mod details;
 mod engine;
 mod entry;
 mod exit;
@@ -19,6 +20,7 @@ mod snapshot;
 mod statistics;
 mod table;
 mod verdict;
+mod watch;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -1,8 +1,12 @@
 //! What a person sees while it runs: a bar on a terminal, one line per run elsewhere. Always on stderr.
 
-use crate::table::tell;
+use crate::plan::Planned;
+use crate::table::{self, tell};
+use crate::watch::Watch;
+use apportion_hypervisor::dispatch_log::LogEntry;
 use apportion_scheduler::Nanos;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io;
 
 /// Redraws per second: enough for a person, little for the guests to lose.
 const REDRAWS: u8 = 4;
@@ -15,6 +19,8 @@ pub(crate) struct Progress {
     verb: &'static str,
     done: Nanos,
     current: Nanos,
+    /// The names of the current run's guests.
+    guests: Vec<String>,
 }
 
 impl Progress {
@@ -36,39 +42,45 @@ impl Progress {
             },
             done: Nanos::ZERO,
             current: Nanos::ZERO,
+            guests: Vec::new(),
         }
     }
+}
 
-    /// A run that takes `length` begins.
-    pub(crate) fn begin(&mut self, name: &str, length: Nanos) {
+impl Watch for Progress {
+    fn begin(&mut self, planned: &Planned, repetition: u32) {
+        let (name, length) = (planned.title(repetition), planned.length());
         self.current = length;
+        let guests = planned.spec.guests.iter();
+        self.guests = guests.map(|guest| guest.name.clone()).collect();
         if self.bar.is_hidden() {
             tell(&format!("{name}: {} {length}", self.verb));
         } else {
-            self.bar.set_message(name.to_owned());
+            self.bar.set_message(name);
         }
     }
 
-    /// So much of the current run has passed.
-    pub(crate) fn at(&self, passed: Nanos) {
+    fn entry(&mut self, entry: &LogEntry) {
+        if let LogEntry::GuestCrashed { guest, .. } = entry {
+            let name = &self.guests[guest.index()];
+            let line = format!("guest {name} crashed; the others go on");
+            self.bar.suspend(|| tell(&line));
+        }
+    }
+
+    fn tick(&mut self, passed: Nanos) {
         let done = self.done + passed.min(self.current);
         self.bar.set_position(done.0 / 1_000_000);
     }
 
-    /// The current run has ended.
-    pub(crate) fn end(&mut self) {
+    fn end(&mut self) {
         self.done += self.current;
-        self.at(Nanos::ZERO);
+        self.tick(Nanos::ZERO);
     }
 
-    /// A line for the person, above the bar.
-    pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| tell(line));
-    }
-
-    /// Takes the bar away while `print` writes to the terminal.
-    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
+    /// Without the bar in the way.
+    fn print(&mut self, table: &str) -> io::Result<()> {
+        self.bar.suspend(|| table::print(table))
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
     });
     let mut session = Session {
         writer,
-        progress: Progress::new(length, engine.name()),
+        watch: Box::new(Progress::new(length, engine.name())),
         interrupted,
         summed_up: Vec::new(),
         unprinted: None,
@@ -68,12 +68,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
     let ran = session.run_all(engine.as_mut(), &plans, &mut manifest);
     let Session {
         writer,
-        progress,
+        watch,
         summed_up,
         unprinted,
         ..
     } = session;
-    drop(progress);
+    drop(watch);
     manifest.status = match &ran {
         Ok(Flow::Done) => Status::Complete,
         Ok(Flow::Interrupted) => Status::Interrupted,

@@ -3,10 +3,10 @@
 use crate::entry::run_entry;
 use crate::exit::Failure;
 use crate::plan::Planned;
-use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::table;
 use crate::verdict::{Judge, Row, Span};
+use crate::watch::Watch;
 use apportion_hypervisor::{Engine, EngineError};
 use apportion_recording::{Manifest, RunEntry, Scope, Writer};
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) enum Flow {
 /// One invocation's open recording.
 pub(crate) struct Session {
     pub(crate) writer: Writer,
-    pub(crate) progress: Progress,
+    pub(crate) watch: Box<dyn Watch>,
     pub(crate) interrupted: Arc<AtomicBool>,
     /// Rows of scope guest that are no windows, of every run so far.
     pub(crate) summed_up: Vec<Row>,
@@ -54,7 +54,7 @@ impl Session {
                 manifest.runs.push(entry);
                 self.writer.manifest(manifest)?;
                 // Recorded first: whoever reads the table may be gone.
-                let printed = self.progress.suspend(|| table::print(&table));
+                let printed = self.watch.print(&table);
                 self.unprinted = self.unprinted.take().or(printed.err());
                 if interrupted || self.interrupted.load(Ordering::Relaxed) {
                     return Ok(Flow::Interrupted);
@@ -70,22 +70,18 @@ impl Session {
         planned: &Planned,
         repetition: u32,
     ) -> Result<(RunEntry, String), Failure> {
-        let title = match planned.experiment.repetitions {
-            1 => planned.name().to_owned(),
-            all => format!("{} {repetition}/{all}", planned.name()),
-        };
-        self.progress.begin(&title, planned.length());
+        self.watch.begin(planned, repetition);
         let mut recorder = Recorder::new(
             planned,
             repetition,
             &mut self.writer,
-            &mut self.progress,
+            self.watch.as_mut(),
             &self.interrupted,
         );
         let spec = planned.spec_of(repetition);
         let outcome = engine.run(&spec, &mut recorder)?;
         let (closed, recorded) = recorder.finish(&outcome).map_err(EngineError::Observer)?;
-        self.progress.end();
+        self.watch.end();
         let crashes = outcome.crashes.iter().map(|crash| crash.guest);
         let judge = Judge {
             planned,

@@ -60,6 +60,8 @@ pub struct DispatchRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventKind {
+    /// The run begins with the guest as `detail` tells it (one row per guest).
+    GuestDefined,
     /// The guest's VPs became runnable (one row per VP).
     #[default]
     GuestStart,
@@ -81,6 +83,8 @@ pub enum EventKind {
     Release,
     /// A guest has other controls; `detail` has them.
     Controls,
+    /// A change that was asked for is not made; `detail` says why.
+    Refused,
     /// Each VP of a guest was posted `value` interrupts.
     Interrupts,
     /// A guest said the line that is in `detail`.

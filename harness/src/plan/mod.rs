@@ -98,6 +98,14 @@ impl Planned {
         &self.experiment.name
     }
 
+    /// The experiment's name, with which repetition it is where there are several.
+    pub(crate) fn title(&self, repetition: u32) -> String {
+        match self.experiment.repetitions {
+            1 => self.name().to_owned(),
+            all => format!("{} {repetition}/{all}", self.name()),
+        }
+    }
+
     /// Warm-up and measured time of one run.
     pub(crate) fn length(&self) -> Nanos {
         self.spec.warm_up + self.spec.duration
