@@ -1,6 +1,6 @@
 //! Puts all counters of a run together: those of dispatchers and VPs, and what the kernel says of the LPs' CPUs.
 
-use super::dispatcher::Shared;
+use super::shared::Shared;
 use crate::clock::process_cpu;
 use crate::counters::{LpSnapshot, Snapshot};
 use crate::host::{self, CpuTimes};

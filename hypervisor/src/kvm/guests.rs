@@ -1,10 +1,10 @@
 //! The guests of a run as the root sees them: built before anything runs, looked after while they do.
 
-use super::dispatcher::{Shared, VpInfo};
 use super::guest_log::GuestLog;
 use super::intercepts::{Desk, Left};
 use super::kick::Kicker;
 use super::resident::resident;
+use super::shared::{Shared, VpInfo};
 use super::time::{GuestTime, HostTime};
 use super::vcpu::{self, StepError, Vcpu};
 use crate::demand::Arrivals;

@@ -1,8 +1,8 @@
 //! The root's part of a run: starts the guests, looks after them, makes the changes, and hands over what happened.
 
 use super::census::Census;
-use super::dispatcher::Shared;
 use super::guests::{Found, Guests};
+use super::shared::Shared;
 use crate::counters::Snapshot;
 use crate::dispatch_log::{LogEntry, LogReader};
 use crate::engine::{EngineError, Flow, Observer, VpReport};

@@ -110,7 +110,7 @@ fn storm() {
     assert_even(Attack::HypercallStorm, &keep);
     let counters = attacker(&outcome);
     assert!(
-        counters.intercepts[Intercept::Hypercall as usize] > 1_000,
+        counters.intercepts[Intercept::Hypercall as usize] > 100,
         "{counters:?}"
     );
     // What serving it took is its own, and it got no more than its quarter with it.
@@ -127,7 +127,7 @@ fn flood() {
     assert_even(Attack::LogFlood, &keep);
     // 20 at once and 10 a second for 2.1 s; a host that stalls stretches that.
     assert!((20..=60).contains(&keep.said.len()), "{}", keep.said.len());
-    assert!(attacker(&outcome).log_dropped > 1_000);
+    assert!(attacker(&outcome).log_dropped > 100);
     for said in &keep.said {
         assert_eq!(said.guest, GuestId(3));
         assert!(
