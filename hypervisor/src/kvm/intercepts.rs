@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A VP may end a dispatch of its own will once per so much of its CPU time:
 /// recording each costs the root, whose time is everybody's.
-pub(crate) const ENDING_COSTS: Nanos = Nanos::from_micros(250);
+pub(crate) const ENDING_COSTS: Nanos = Nanos::from_micros(100);
 /// What it may save up.
 pub(crate) const ENDINGS_SAVED: u64 = 16;
 
