@@ -103,3 +103,6 @@ impl Session {
         Ok((entry, table))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,25 @@ impl Cells {
         &mut self.cells[index]
     }
 
+    /// Makes a border at `at`. Everything up to then has been entered, and nothing that lasts longer.
+    pub(crate) fn cut(&mut self, at: Nanos) {
+        let Err(index) = self.borders.binary_search(&at) else {
+            return;
+        };
+        if !self.measured.contains(&at) {
+            return;
+        }
+        self.borders.insert(index, at);
+        if let Some(cell) = self.cells.get_mut(index - 1) {
+            let end = std::mem::replace(&mut cell.sums.end, at);
+            let rest = Cell {
+                sums: Window::empty(at, end, self.vps),
+                precision: Precision::default(),
+            };
+            self.cells.insert(index, rest);
+        }
+    }
+
     /// The cell that `at` falls into, if it is measured.
     pub(crate) fn at(&mut self, at: Nanos) -> Option<&mut Cell> {
         let inside = self.measured.contains(&at);
@@ -114,6 +133,31 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_divides_what_comes_from_what_has_been() {
+        let ms = Nanos::from_millis;
+        let mut cells = Cells::new(ms(1000)..ms(1200), &[], 0);
+        let idle = |cells: &mut Cells, from, to| {
+            cells.spread(ms(from), ms(to), |window, part| window.idle += part);
+        };
+        idle(&mut cells, 1100, 1130);
+        for at in [1130, 1170, 1130, 1100, 990, 1200, 1300] {
+            cells.cut(ms(at));
+        }
+        idle(&mut cells, 1160, 1180);
+        let told = cells.close(ms(1200)).into_iter().map(|cell| cell.sums);
+        let told: Vec<_> = told.map(|it| (it.start, it.end, it.idle)).collect();
+        assert_eq!(
+            told,
+            [
+                (ms(1000), ms(1100), 0.0),
+                (ms(1100), ms(1130), 1.0),
+                (ms(1130), ms(1170), 0.5),
+                (ms(1170), ms(1200), 0.5),
+            ]
+        );
+    }
 
     #[test]
     fn borders_are_those_of_bins_changes_and_steps() {

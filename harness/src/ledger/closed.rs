@@ -111,6 +111,11 @@ impl Closed {
         self.begun[vp.index()].is_some_and(|at| at < until)
     }
 
+    /// All controls that guests were given on the way.
+    pub(crate) fn new_controls(&self) -> impl Iterator<Item = Controls> {
+        self.controls.iter().map(|(_, _, controls)| *controls)
+    }
+
     /// A guest's controls just before `until`, having begun with `initial`.
     pub(crate) fn controls(&self, guest: GuestId, initial: Controls, until: Nanos) -> Controls {
         let before = |(at, of, _): &&(Nanos, GuestId, Controls)| *of == guest && *at < until;

@@ -13,8 +13,8 @@ mod window;
 
 use crate::plan::{Roster, change_times};
 use crate::statistics::quantile;
-use apportion_hypervisor::RunSpec;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
+use apportion_hypervisor::{Action, Change, RunSpec};
 use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, What};
 use cells::Cells;
 use idleness::Idleness;
@@ -57,6 +57,8 @@ pub(crate) struct Ledger {
     cells: Option<Cells>,
     /// What the promise depends on, nearly in order.
     turns: Vec<(Nanos, Turn)>,
+    /// When guests were changed by hand, in order.
+    cuts: Vec<Nanos>,
     /// Each guest's present controls.
     controls: Vec<Controls>,
     /// When LPs were off line; without an end those that are.
@@ -71,6 +73,7 @@ impl Ledger {
         Ledger {
             cells: None,
             turns: Vec::new(),
+            cuts: Vec::new(),
             controls: spec.guests.iter().map(|guest| guest.controls).collect(),
             offline: Vec::new(),
             wakes: Wakes::new(spec, &roster.owners),
@@ -99,6 +102,7 @@ impl Ledger {
             } => {
                 self.controls[guest.index()] = controls;
                 self.turns.push((at, Turn::Controls(guest, controls)));
+                self.cut_unless_planned(Action::SetControls { guest, controls }, at);
             }
             LogEntry::LpChanged { lp, online, at } => self.change_lp(lp, online, at),
             LogEntry::Vp(happened) => self.enter_happened(happened),
@@ -125,6 +129,17 @@ impl Ledger {
         }
         let vps = self.roster.initial_vps_of(guest);
         self.turns.extend(vps.map(|vp| (at, Turn::Begins(vp))));
+    }
+
+    /// What is lost before a guest was changed by hand is not mixed with what is lost after it.
+    fn cut_unless_planned(&mut self, done: Action, at: Nanos) {
+        let Some(cells) = &mut self.cells else { return };
+        let begun = cells.measured.start;
+        let planned = |it: &Change| it.action == done && begun + it.at <= at;
+        if !self.spec.changes.iter().any(planned) {
+            cells.cut(at);
+            self.cuts.push(at);
+        }
     }
 
     fn change_lp(&mut self, lp: LpId, online: bool, at: Nanos) {
@@ -229,9 +244,10 @@ impl Ledger {
         let changes: Vec<Nanos> = changes.into_iter().map(|at| start + at).collect();
         let controls = self.turns.iter().filter_map(controls).collect();
         let reserves_kept = promise::integrate(&self.spec, &self.roster, self.turns, &mut windows);
+        let passed = |of: &[Nanos], cell: &Window| of.partition_point(|at| *at <= cell.start);
         let piece = |cell: &Window| {
             let bin = cell.start.since(start).0 / BIN.0;
-            (bin, changes.partition_point(|at| *at <= cell.start))
+            (bin, passed(&changes, cell), passed(&self.cuts, cell))
         };
         window::expect(&mut windows, |a, b| piece(a) == piece(b));
         Closed {

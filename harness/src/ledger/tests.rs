@@ -185,6 +185,42 @@ fn a_cap_is_summed_up_as_it_changes_and_limits_what_is_promised() {
 }
 
 #[test]
+fn what_was_lost_before_a_guest_was_changed_by_hand_is_not_missing_afterwards() {
+    use apportion_hypervisor::{Action, Change};
+    use apportion_scheduler::Weight;
+    let controls = Controls::with_weight(Weight::new(100).unwrap());
+    let expected = |planned: Option<u64>| {
+        let mut spec = spec();
+        spec.changes.extend(planned.map(|at| Change {
+            at: ms(at),
+            action: Action::SetControls {
+                guest: GuestId(0),
+                controls,
+            },
+        }));
+        let mut ledger = started(&spec);
+        // All of the first 50 ms is lost, then 3 : 1 becomes 1 : 1.
+        ledger.enter(&LogEntry::ControlsChanged {
+            guest: GuestId(0),
+            controls,
+            at: ms(1150),
+        });
+        ledger.enter(&dispatch(0, ms(1150), ms(1200), ms(50)));
+        let closed = ledger.close(ms(1350));
+        let first = closed.windows(BIN).next().unwrap();
+        assert_eq!(closed.phases().len(), usize::from(planned.is_some()) * 2);
+        first
+            .vps
+            .iter()
+            .map(|vp| vp.expected.round() / 1e6)
+            .collect()
+    };
+    let (by_hand, as_planned): (Vec<f64>, Vec<f64>) = (expected(None), expected(Some(50)));
+    assert_eq!(by_hand, [25.0, 25.0]);
+    assert_eq!(as_planned, by_hand);
+}
+
+#[test]
 fn reserves_shrink_where_a_forced_lp_leaves_too_little() {
     use apportion_scheduler::{Cap, Reserve, Weight};
     let mut spec = spec();

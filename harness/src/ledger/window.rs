@@ -127,7 +127,7 @@ impl Window {
 /// Works out what each VP may expect in `cells`, which follow each other.
 ///
 /// What is lost is told by pieces of at most [`BIN`](super::BIN), cut where
-/// changes are due: `same_piece` says whether two cells are of one piece. A
+/// changes are due or made by hand: `same_piece` says whether two cells are of one piece. A
 /// longer window expects the sum of its pieces, so that a loss counts where it
 /// happened, as it does in the scheduler's own account.
 pub(super) fn expect(cells: &mut [Window], same_piece: impl Fn(&Window, &Window) -> bool) {

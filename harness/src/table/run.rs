@@ -5,7 +5,7 @@ use crate::plan::Planned;
 use crate::verdict::{Judge, Row, guest_shares};
 use apportion_hypervisor::Action;
 use apportion_recording::{RunEntry, ShareRow, Verdict};
-use apportion_scheduler::{Controls, GuestId, Reserve, WeightScope};
+use apportion_scheduler::{Controls, GuestId, Nanos, Reserve, WeightScope};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ pub(crate) fn run(judge: &Judge<'_>, entry: &RunEntry, rows: &[Row]) -> String {
         text.push_str("nothing was measured: the run was stopped during its warm-up");
         return text;
     }
-    text.push_str(&guests(judge.planned, entry, rows));
+    text.push_str(&guests(judge, entry, rows));
     text.push_str("\n\n");
     lines::describe(&mut text, judge, entry, rows);
     text
@@ -36,7 +36,7 @@ fn head(judge: &Judge<'_>, entry: &RunEntry) -> String {
     let spec = &judge.planned.spec;
     let simulated = judge.engine != "kvm";
     let mut items = vec![format!("policy {}", spec.policy)];
-    let all = Promises::of(judge.planned);
+    let all = Promises::of(judge);
     if all.reserves {
         items.push(format!("reserves {}", spec.reserve_model.name()));
     }
@@ -91,7 +91,8 @@ struct Promises {
 }
 
 impl Promises {
-    fn of(planned: &Planned) -> Promises {
+    fn of(judge: &Judge<'_>) -> Promises {
+        let planned = judge.planned;
         let begin = planned.spec.guests.iter().map(|guest| guest.controls);
         let later = planned
             .spec
@@ -101,7 +102,8 @@ impl Promises {
                 Action::SetControls { controls, .. } => Some(controls),
                 _ => None,
             });
-        let all: Vec<Controls> = begin.chain(later).collect();
+        let done = judge.closed.new_controls();
+        let all: Vec<Controls> = begin.chain(later).chain(done).collect();
         Promises {
             reserves: all.iter().any(|of| of.reserve > Reserve::default()),
             caps: all.iter().any(|of| of.cap < Controls::default().cap),
@@ -109,8 +111,9 @@ impl Promises {
     }
 }
 
-fn guests(planned: &Planned, run: &RunEntry, rows: &[Row]) -> String {
-    let promises = Promises::of(planned);
+fn guests(judge: &Judge<'_>, run: &RunEntry, rows: &[Row]) -> String {
+    let planned = judge.planned;
+    let promises = Promises::of(judge);
     let mut header = vec!["guest", "weight", "VPs"];
     header.extend(promises.reserves.then_some("reserve"));
     header.extend(promises.caps.then_some("cap"));
@@ -126,7 +129,7 @@ fn guests(planned: &Planned, run: &RunEntry, rows: &[Row]) -> String {
     let all: Vec<_> = guest_shares(rows).zip(planned.roster.guests()).collect();
     let shown = shown(planned, &all);
     for &(row, guest) in all.iter().filter(|(_, guest)| shown.contains(guest)) {
-        let (first, last) = controls(planned, guest);
+        let (first, last) = controls(judge, guest);
         let vps = planned.roster.initial_vps_of(guest).count();
         let mut cells = vec![
             row.guest.clone(),
@@ -186,22 +189,11 @@ fn shown(planned: &Planned, all: &[(&ShareRow, GuestId)]) -> HashSet<GuestId> {
         .collect()
 }
 
-/// A guest's controls at the beginning and, as planned, at the end.
-fn controls(planned: &Planned, guest: GuestId) -> (Controls, Controls) {
-    let first = planned.spec.guests[guest.index()].controls;
-    let last = planned
-        .spec
-        .changes
-        .iter()
-        .rev()
-        .find_map(|change| match change.action {
-            Action::SetControls {
-                guest: of,
-                controls,
-            } if of == guest => Some(controls),
-            _ => None,
-        });
-    (first, last.unwrap_or(first))
+/// A guest's controls at the beginning and at the end, whoever changed them.
+fn controls(judge: &Judge<'_>, guest: GuestId) -> (Controls, Controls) {
+    let first = judge.planned.spec.guests[guest.index()].controls;
+    let last = judge.closed.controls(guest, first, Nanos(u64::MAX));
+    (first, last)
 }
 
 /// `50`, or `50→200` where it changes.

@@ -51,6 +51,8 @@ pub(super) struct Run {
     pub(super) measured: (f64, f64),
     /// When changes were due.
     pub(super) changes: Vec<f64>,
+    /// When guests got controls that no change by then gives them.
+    pub(super) cuts: Vec<f64>,
     pub(super) phases: Vec<(f64, f64)>,
     pub(super) dispatches: Vec<Dispatch>,
     /// (lp, from, to), the time that the LP was off line left out.
@@ -144,7 +146,22 @@ impl Run {
             .map(|change| measured.0 + real(&change["at_ns"]))
             .collect();
         changes.dedup();
+        let planned = experiment["changes"].as_array().unwrap();
+        let by_hand = |row: &&Row| {
+            let (at, new) = (number(row, "t_ns"), controls_in(&row["detail"]));
+            !planned.iter().any(|change| {
+                change["action"] == "controls"
+                    && change["guest"] == row["guest"].as_str()
+                    && real(&change["weight"]) == new.weight
+                    && real(&change["reserve_pct"]) / 100.0 == new.reserve
+                    && real(&change["cap_pct"]) / 100.0 == new.cap
+                    && measured.0 + real(&change["at_ns"]) <= at
+            })
+        };
+        let new_controls = events.iter().filter(|row| row["kind"] == "controls");
+        let cuts = new_controls.filter(by_hand).map(|row| number(row, "t_ns"));
         Run {
+            cuts: cuts.collect(),
             lps: real(&experiment["lps"]) as usize,
             slice: real(&experiment["slice_ns"]),
             additive: experiment["reserve_model"] == "additive",

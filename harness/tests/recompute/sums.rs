@@ -132,12 +132,13 @@ impl Run {
             .collect()
     }
 
-    /// Where the loss is told anew: every 100 ms, and where a change was due.
+    /// Where the loss is told anew: every 100 ms, where a change was due, and where one was made by hand.
     fn pieces(&self) -> Vec<(f64, f64)> {
         let (from, to) = self.measured;
         let bins = ((to - from) / 1e8).ceil() as usize;
         let mut borders: Vec<f64> = (0..bins).map(|bin| from + bin as f64 * 1e8).collect();
-        borders.extend(self.changes.iter().filter(|at| **at < to));
+        let cuts = self.changes.iter().chain(&self.cuts);
+        borders.extend(cuts.filter(|at| **at > from && **at < to));
         borders.push(to);
         borders.sort_by(f64::total_cmp);
         borders.dedup();
