@@ -7,6 +7,7 @@ mod cells;
 mod closed;
 mod idleness;
 mod oracle;
+mod outlook;
 mod promise;
 mod wakes;
 mod window;
@@ -24,6 +25,7 @@ use wakes::Wakes;
 
 pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
+pub(crate) use outlook::Outlook;
 pub(crate) use wakes::Wake;
 pub(crate) use window::{VpSums, Window};
 

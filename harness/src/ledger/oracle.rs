@@ -2,7 +2,7 @@
 
 use super::promise::{State, declared_demand};
 use apportion_hypervisor::RunSpec;
-use apportion_scheduler::{Controls, WeightScope};
+use apportion_scheduler::{Controls, ReserveModel, WeightScope};
 use apportion_workloads::expected::{Claim, expected, expected_with_affinity};
 use std::collections::BTreeMap;
 
@@ -39,8 +39,10 @@ struct Kind {
 type Question = (Vec<bool>, Vec<(Kind, u32)>);
 
 /// The formula with a memory: few different sets of VPs want to run at a time.
-pub(super) struct Oracle<'a> {
-    spec: &'a RunSpec,
+#[derive(Debug)]
+pub(super) struct Oracle {
+    scope: WeightScope,
+    model: ReserveModel,
     /// By guest, the demand that it declares.
     pub(super) demand: Vec<Option<f64>>,
     /// By guest, an index into `affinities`.
@@ -49,8 +51,8 @@ pub(super) struct Oracle<'a> {
     known: BTreeMap<Question, Vec<Part>>,
 }
 
-impl<'a> Oracle<'a> {
-    pub(super) fn new(spec: &'a RunSpec) -> Oracle<'a> {
+impl Oracle {
+    pub(super) fn new(spec: &RunSpec) -> Oracle {
         let mut affinities = Vec::new();
         let affinity = spec.guests.iter().map(|guest| {
             let lps = |lps: &apportion_scheduler::LpSet| lps.iter().map(|lp| lp.0).collect();
@@ -62,7 +64,8 @@ impl<'a> Oracle<'a> {
             })
         });
         Oracle {
-            spec,
+            scope: spec.weight_scope,
+            model: spec.reserve_model,
             demand: spec
                 .guests
                 .iter()
@@ -75,7 +78,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// By guest; `None` where none of its VPs wants to run.
-    pub(super) fn solve(&mut self, state: &State<'_>) -> Vec<Option<Part>> {
+    pub(super) fn solve(&mut self, state: &State) -> Vec<Option<Part>> {
         let kinds: Vec<Option<Kind>> = state
             .wanting
             .iter()
@@ -85,7 +88,7 @@ impl<'a> Oracle<'a> {
                     controls: state.controls[guest],
                     demand: self.demand[guest].unwrap_or(1.0).to_bits(),
                     affinity: self.affinity[guest],
-                    sharers: match self.spec.weight_scope {
+                    sharers: match self.scope {
                         WeightScope::Vp => 1,
                         WeightScope::Guest => wanting,
                     },
@@ -115,8 +118,7 @@ impl<'a> Oracle<'a> {
     /// By kind.
     fn answer(&self, (online, kinds): &Question) -> Vec<Part> {
         let claim = |kind: &Kind| {
-            let scope = self.spec.weight_scope;
-            let claim = Claim::scoped(&kind.controls, kind.sharers, scope);
+            let claim = Claim::scoped(&kind.controls, kind.sharers, self.scope);
             Claim {
                 upper: claim.upper.min(f64::from_bits(kind.demand)),
                 ..claim
@@ -132,13 +134,13 @@ impl<'a> Oracle<'a> {
             expected(
                 lps as u32,
                 &each().map(claim).collect::<Vec<_>>(),
-                self.spec.reserve_model,
+                self.model,
             )
         } else {
             let pinned: Vec<(Claim, Option<&[u32]>)> = each()
                 .map(|kind| (claim(kind), self.affinities[kind.affinity].as_deref()))
                 .collect();
-            expected_with_affinity(online, &pinned, self.spec.reserve_model)
+            expected_with_affinity(online, &pinned, self.model)
                 .expect("planning has counted the affinities")
         };
         let contended = solved.iter().sum::<f64>() >= lps as f64 - EQUAL;

@@ -69,8 +69,9 @@ pub(super) fn integrate(
 }
 
 /// Who wants to run, and with which controls.
-pub(super) struct State<'a> {
-    roster: &'a Roster,
+#[derive(Debug)]
+pub(super) struct State {
+    roster: Roster,
     pub(super) controls: Vec<Controls>,
     pub(super) online: Vec<bool>,
     present: Vec<bool>,
@@ -79,10 +80,10 @@ pub(super) struct State<'a> {
     pub(super) wanting: Vec<u32>,
 }
 
-impl<'a> State<'a> {
-    fn new(spec: &RunSpec, roster: &'a Roster) -> State<'a> {
+impl State {
+    pub(super) fn new(spec: &RunSpec, roster: &Roster) -> State {
         State {
-            roster,
+            roster: roster.clone(),
             controls: spec.guests.iter().map(|guest| guest.controls).collect(),
             online: vec![true; spec.lps as usize],
             present: vec![false; roster.owners.len()],
@@ -91,8 +92,7 @@ impl<'a> State<'a> {
         }
     }
 
-    fn apply(&mut self, turn: Turn) {
-        let roster = self.roster;
+    pub(super) fn apply(&mut self, turn: Turn) {
         match turn {
             Turn::Begins(vp) => {
                 self.present[vp.index()] = true;
@@ -101,7 +101,8 @@ impl<'a> State<'a> {
             // A crashed guest's VPs may still be told of.
             Turn::Wants(vp, wants) => self.want(vp, wants && self.present[vp.index()]),
             Turn::Gone(guest) => {
-                for &vp in roster.vps_of(guest) {
+                for index in 0..self.roster.vps_of(guest).len() {
+                    let vp = self.roster.vps_of(guest)[index];
                     self.present[vp.index()] = false;
                     self.want(vp, false);
                 }
@@ -118,7 +119,7 @@ impl<'a> State<'a> {
     }
 
     /// What every VP accumulates from now on.
-    fn rates(&self, oracle: &mut Oracle) -> Rates {
+    pub(super) fn rates(&self, oracle: &mut Oracle) -> Rates {
         let parts = oracle.solve(self);
         let mut reserves_kept: f64 = 1.0;
         let vps = self.roster.owners.iter().enumerate().map(|(vp, owner)| {
@@ -155,14 +156,14 @@ impl<'a> State<'a> {
 }
 
 /// Per ns of wall time.
-struct Rates {
+pub(super) struct Rates {
     vps: Vec<VpSums>,
     lps: f64,
     reserves_kept: f64,
 }
 
 impl Rates {
-    fn add(&self, span: f64, window: &mut Window) {
+    pub(super) fn add(&self, span: f64, window: &mut Window) {
         window.wall += span * self.lps;
         for (sums, rate) in window.vps.iter_mut().zip(&self.vps) {
             sums.carrying += span * rate.carrying;
