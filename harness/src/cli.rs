@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// Run experiments and give the verdict
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
+    /// Run experiments and show them live; keys change guests
+    #[command(after_help = TOP_HELP)]
+    Top(RunArguments),
     /// Show the performance counters of a recording's runs
     #[command(after_help = COUNTERS_EXIT_CODES)]
     Counters(CountersArguments),
@@ -39,6 +42,13 @@ pub(crate) enum Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 all pass, 1 the tool failed, 2 bad usage or a bad experiment, 3 a verdict failed,
 4 inconclusive, 77 skipped (no KVM on this host: what ran was simulated), 130 interrupted.";
+
+const TOP_HELP: &str = "\
+Runs, records and judges as `apportion run` does, with its exit codes, and shows meanwhile what
+every guest receives. On a terminal: arrows select a guest; w, e and c change its weight, reserve
+and cap, + and - its weight by a tenth; < > r sort, v shows VPs, space freezes, ? helps, and q
+ends the run and keeps what was measured. Elsewhere, and where TERM is dumb, it prints a line per
+guest and second, and one per event. NO_COLOR is honoured.";
 
 const COUNTERS_EXIT_CODES: &str = "\
 Exit codes: 0 shown, or the recording has none, 1 the tool failed, 2 no recording, or of another schema.";

@@ -16,9 +16,11 @@ mod replay;
 mod results;
 mod run;
 mod session;
+mod signals;
 mod snapshot;
 mod statistics;
 mod table;
+mod top;
 mod verdict;
 mod watch;
 
@@ -28,7 +30,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
-        cli::Command::Run(arguments) => run::run(&arguments),
+        cli::Command::Run(arguments) => run::run(&arguments, run::Show::Progress),
+        cli::Command::Top(arguments) => run::run(&arguments, run::Show::Top),
         cli::Command::Counters(arguments) => counters::counters(&arguments.dir),
         cli::Command::ReplayDecisions(arguments) => replay::replay(&arguments.dir),
     };

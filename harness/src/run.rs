@@ -1,4 +1,4 @@
-//! `apportion run`: plan, run, record, judge, print.
+//! `apportion run` and `apportion top`: plan, run, record, judge, print.
 
 use crate::cli::RunArguments;
 use crate::engine::{self, Chosen};
@@ -7,24 +7,33 @@ use crate::exit::{Code, Failure, worst};
 use crate::plan::{Planned, plan};
 use crate::progress::Progress;
 use crate::session::{Flow, Session};
+use crate::signals;
 use crate::table;
+use crate::top::{self, Top};
 use crate::verdict::summarise;
+use crate::watch::Watch;
 use anyhow::Context as _;
 use apportion_recording::{Manifest, RecordingError, Status, Writer};
 use apportion_scheduler::Nanos;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Where recordings go that were given no place.
 const RESULTS: &str = "results";
 
+/// What is to be seen meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// How far it is.
+    Progress,
+    /// What every guest receives.
+    Top,
+}
+
 /// The whole command. Nothing is created before everything that can be checked was checked.
-pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
+pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure> {
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
     let plans = plan(arguments, host_lps)?;
     let Chosen {
@@ -45,7 +54,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
              milliseconds: expect large errors over short windows",
         );
     }
-    let interrupted = catch_signals().context("cannot catch Ctrl-C")?;
+    let on_screen = show == Show::Top && top::on_a_terminal();
+    let interrupted = match on_screen {
+        true => signals::catch_then(top::restore),
+        false => signals::catch(),
+    }
+    .context("cannot catch Ctrl-C")?;
 
     let mut manifest = entry::manifest(&plans, arguments, engine.name());
     let writer = match &arguments.out {
@@ -57,9 +71,16 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Code, Failure> {
         let runs = u64::from(planned.experiment.repetitions);
         sum + Nanos(planned.length().0 * runs)
     });
+    let watch: Box<dyn Watch> = match show {
+        Show::Progress => Box::new(Progress::new(length, engine.name())),
+        Show::Top => Box::new(Top::new(
+            engine.name(),
+            on_screen.then(|| interrupted.clone()),
+        )),
+    };
     let mut session = Session {
         writer,
-        watch: Box::new(Progress::new(length, engine.name())),
+        watch,
         interrupted,
         summed_up: Vec::new(),
         unprinted: None,
@@ -173,19 +194,4 @@ fn point_latest_to(dir: &Path) {
             latest.display()
         ));
     }
-}
-
-/// Set by the first Ctrl-C or SIGTERM; a second one ends the process at once.
-fn catch_signals() -> io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // This order: the shutdown looks at the flag before it is set.
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Code::Interrupted as i32,
-            flag.clone(),
-        )?;
-        signal_hook::flag::register(signal, flag.clone())?;
-    }
-    Ok(flag)
 }

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
             disk_full,
         ),
         (
+            "top_prints_a_line_per_guest_and_second_where_nobody_sees_it",
+            top_prints,
+        ),
+        (
             "latest_points_to_the_newest_recording",
             latest_points_to_newest,
         ),
@@ -274,6 +278,38 @@ fn unwritable_folder() {
     assert!(told.contains("file/rec"), "{told}");
     assert_eq!(told.matches("os error").count(), 1, "{told}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+fn top_prints() {
+    let dir = TempDir::new().unwrap();
+    let output = apportion()
+        .args(["top", "tlfs", "--engine", "kvm", "--duration", "2s"])
+        .args(["--warm-up", "100ms", "--out", "rec"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = stdout(&output);
+    // How well it went depends on who else uses the machine.
+    let code = output.status.code();
+    assert!(
+        code.is_some_and(|code| [0, 3, 4].contains(&code)),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        told.starts_with("run tlfs 1/1: 1 LP, slice 1ms, policy fair, 2.100s\n"),
+        "{told}"
+    );
+    for second in 1..=2 {
+        for (guest, weight) in [("small", 100), ("medium", 200), ("large", 700)] {
+            let line = format!("\nt={second}s {guest} weight {weight} reserve 0 cap 100 received ");
+            assert_eq!(told.matches(&line).count(), 1, "{told}");
+        }
+    }
+    assert!(told.contains("\nrecorded in rec\n"), "{told}");
+    recompute::check(&dir.path().join("rec"));
+    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
+    assert_eq!(manifest.status, Status::Complete);
 }
 
 fn latest_points_to_newest() {

@@ -1,0 +1,249 @@
+//! The terminal: entered when the guests run, drawn on and listened to in the root's thread, and left on every path.
+//!
+//! Drawing in the root's thread costs the LPs least: no thread more to wake,
+//! nothing to lock. It draws when there is something new, five times a second
+//! at the most, and asks for keys on each of its rounds.
+
+use super::keys::Parser;
+use super::live::Live;
+use super::picture::{Event, Picture};
+use super::ui::{Ui, Wish};
+use super::view::{self, Palette};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::layout::Size;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Stdout};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+use std::{env, panic, thread};
+
+/// So much time is between two drawings at the least.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+/// So many events are kept to be shown.
+const EVENTS: usize = 100;
+
+/// Whether the terminal is ours. Whoever takes that back restores it.
+static OURS: AtomicBool = AtomicBool::new(false);
+
+/// Gives the terminal back as it was, once.
+pub(crate) fn restore() {
+    if OURS.swap(false, Ordering::SeqCst) {
+        // Nothing can be done about what fails here.
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = disable_raw_mode();
+    }
+}
+
+/// Whether stdout is a terminal that can be drawn on.
+pub(crate) fn can_draw() -> bool {
+    let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    io::stdout().is_terminal() && !dumb
+}
+
+fn enter() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    static HOOK: Once = Once::new();
+    // A panic of any thread is told on the terminal as it was.
+    HOOK.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            restore();
+            tell(info);
+        }));
+    });
+    OURS.store(true, Ordering::SeqCst);
+    let entered = || {
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        Terminal::new(CrosstermBackend::new(io::stdout()))
+    };
+    entered().inspect_err(|_| restore())
+}
+
+/// The terminal and what is shown on it.
+pub(crate) struct Screen {
+    /// While it is ours.
+    terminal: Option<Terminal<CrosstermBackend<Stdout>>>,
+    interrupted: Arc<AtomicBool>,
+    ui: Ui,
+    palette: Palette,
+    picture: Picture,
+    events: VecDeque<Event>,
+    /// Something is not yet shown.
+    stale: bool,
+    drawn: Option<Instant>,
+    /// When the first tick of the run came.
+    begun: Option<Instant>,
+    /// The size it was drawn for.
+    size: Option<Size>,
+    keyboard: Keyboard,
+}
+
+/// Where keys come from. They are read here and not by crossterm, which loses
+/// a key that comes together with a resize and waits for the end of a sequence
+/// that has none: the root must never wait.
+struct Keyboard {
+    /// The terminal, while somebody can type.
+    tty: Option<OwnedFd>,
+    parser: Parser,
+}
+
+impl Screen {
+    /// A person who quits sets `interrupted`.
+    pub(crate) fn new(interrupted: Arc<AtomicBool>) -> Screen {
+        let colourless = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Screen {
+            terminal: None,
+            interrupted,
+            ui: Ui::new(),
+            palette: Palette {
+                colours: !colourless,
+            },
+            picture: Picture::default(),
+            events: VecDeque::new(),
+            stale: true,
+            drawn: None,
+            begun: None,
+            size: None,
+            keyboard: Keyboard::open(),
+        }
+    }
+
+    /// Another run begins. The terminal stays as it is until its guests do:
+    /// until then Ctrl-C is a signal.
+    pub(crate) fn begin(&mut self) {
+        self.ui.begin();
+        self.events.clear();
+        self.begun = None;
+    }
+
+    /// Listens and draws; `fresh` if there are new figures. Virtual time is
+    /// held up to the person's, or there would be nothing to watch.
+    ///
+    /// # Errors
+    /// Where there is no terminal to draw on after all.
+    pub(crate) fn tick(&mut self, live: &mut Live, fresh: bool) -> io::Result<()> {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let news = live.news();
+        self.stale |= fresh || !news.is_empty();
+        for event in news {
+            self.events.push_back(event);
+        }
+        let old = self.events.len().saturating_sub(EVENTS);
+        self.events.drain(..old);
+        if self.terminal.is_none() {
+            self.terminal = Some(enter()?);
+            self.stale = true;
+        }
+        loop {
+            let ahead = match live.simulated() {
+                true => Duration::from_nanos(live.passed().0).saturating_sub(begun.elapsed()),
+                false => Duration::ZERO,
+            };
+            self.listen(live, ahead.min(DRAW_EVERY));
+            if self.interrupted.load(Ordering::Relaxed) {
+                // What comes now may take a while, and can be interrupted again.
+                self.leave();
+                return Ok(());
+            }
+            self.draw(live)?;
+            if ahead.is_zero() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does what was typed, waiting for it so long at the most.
+    fn listen(&mut self, live: &mut Live, wait: Duration) {
+        let bytes = self.keyboard.read(wait);
+        for key in self.keyboard.parser.keys(&bytes) {
+            self.stale = true;
+            if self.ui.press(key, &self.picture, live) == Wish::Quit {
+                self.interrupted.store(true, Ordering::Relaxed);
+            }
+        }
+        let size = self.terminal.as_ref().and_then(|it| it.size().ok());
+        self.stale |= size != self.size;
+        self.size = size;
+    }
+
+    fn draw(&mut self, live: &Live) -> io::Result<()> {
+        let soon = self.drawn.is_some_and(|drawn| drawn.elapsed() < DRAW_EVERY);
+        if !self.stale || soon || !OURS.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let Some(terminal) = &mut self.terminal else {
+            return Ok(());
+        };
+        if !self.ui.frozen {
+            self.picture = live.picture();
+        }
+        let events = self.events.make_contiguous();
+        let (picture, ui, palette) = (&self.picture, &mut self.ui, self.palette);
+        terminal.draw(|frame| view::draw(frame, picture, events, ui, palette))?;
+        (self.stale, self.drawn) = (false, Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    pub(crate) fn leave(&mut self) {
+        self.terminal = None;
+        restore();
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Keyboard {
+    /// The terminal that stdin is, or else the one that the process belongs to.
+    fn open() -> Keyboard {
+        let stdin = io::stdin();
+        let tty = match stdin.is_terminal() {
+            true => stdin.as_fd().try_clone_to_owned(),
+            false => File::open("/dev/tty").map(OwnedFd::from),
+        };
+        Keyboard {
+            tty: tty.ok(),
+            parser: Parser::default(),
+        }
+    }
+
+    /// What was typed; nothing after `wait` at the most.
+    fn read(&mut self, wait: Duration) -> Vec<u8> {
+        let Some(tty) = &self.tty else {
+            thread::sleep(wait);
+            return Vec::new();
+        };
+        let mut bytes = [0; 256];
+        let timeout = Timespec {
+            tv_sec: 0,
+            tv_nsec: wait.subsec_nanos().into(),
+        };
+        let read = match poll(&mut [PollFd::new(tty, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Vec::new(),
+            Ok(_) => rustix::io::read(tty, &mut bytes),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(0) | Err(_) => {
+                // Nobody can type any more.
+                self.tty = None;
+                Vec::new()
+            }
+            Ok(read) => bytes[..read].to_vec(),
+        }
+    }
+}
