@@ -133,7 +133,10 @@ impl Screen {
     /// Where there is no terminal to draw on after all.
     pub(crate) fn tick(&mut self, live: &mut Live, fresh: bool) -> io::Result<()> {
         let begun = *self.begun.get_or_insert_with(Instant::now);
-        let news = live.news();
+        let news = match self.ui.frozen {
+            true => Vec::new(),
+            false => live.news(),
+        };
         self.stale |= fresh || !news.is_empty();
         for event in news {
             self.events.push_back(event);
