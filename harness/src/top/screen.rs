@@ -9,6 +9,7 @@ use super::live::Live;
 use super::picture::{Event, Picture};
 use super::ui::{Ui, Wish};
 use super::view::{self, Palette};
+use crate::table;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -23,7 +24,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Stdout};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, panic, thread};
 
@@ -35,13 +36,40 @@ const EVENTS: usize = 100;
 /// Whether the terminal is ours. Whoever takes that back restores it.
 static OURS: AtomicBool = AtomicBool::new(false);
 
-/// Gives the terminal back as it was, once.
+/// What other threads said as they panicked while it was.
+static UNTOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn untold() -> MutexGuard<'static, Vec<String>> {
+    UNTOLD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal back as it was, once, and says what could not be said meanwhile.
 pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         // Nothing can be done about what fails here.
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
+        untold().drain(..).for_each(|line| table::tell(&line));
     }
+}
+
+/// Makes a panic tell on the terminal as it was. Only the thread that took the
+/// terminal gives it back there and then: dispatchers may not even ask for that.
+fn tell_panics() {
+    let tell = panic::take_hook();
+    let root = thread::current().id();
+    panic::set_hook(Box::new(move |info| {
+        let here = thread::current();
+        if here.id() == root {
+            restore();
+        }
+        if OURS.load(Ordering::SeqCst) {
+            let name = here.name().unwrap_or("unnamed");
+            untold().push(format!("thread '{name}' {info}"));
+        } else {
+            tell(info);
+        }
+    }));
 }
 
 /// Whether stdout is a terminal that can be drawn on.
@@ -52,14 +80,7 @@ pub(crate) fn can_draw() -> bool {
 
 fn enter() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
     static HOOK: Once = Once::new();
-    // A panic of any thread is told on the terminal as it was.
-    HOOK.call_once(|| {
-        let tell = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            restore();
-            tell(info);
-        }));
-    });
+    HOOK.call_once(tell_panics);
     OURS.store(true, Ordering::SeqCst);
     let entered = || {
         enable_raw_mode()?;
