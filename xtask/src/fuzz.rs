@@ -87,7 +87,7 @@ fn run(workspace: &Path, signals: &Signals, target: &str, length: &str) -> Resul
     cargo.args(["run", "--release", "--bin", target, "--target-dir"]);
     cargo.arg(&built).arg("--").arg(length);
     // A longer input is more of the same, and what is in the corpus is no longer.
-    cargo.args(["-max_len=1024", "-timeout=10", "-print_final_stats=1"]);
+    cargo.args(["-max_len=1024", "-timeout=30", "-print_final_stats=1"]);
     cargo.arg(format!("-artifact_prefix={}/", failures.display()));
     // What is new goes to the first.
     cargo.args([corpus, seeds]);
