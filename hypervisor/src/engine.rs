@@ -114,6 +114,9 @@ pub struct RunOutcome {
     pub reports: Vec<VpReport>,
     /// The counters as measuring began and as it ended; an engine that has none leaves it out.
     pub measured: Option<[Snapshot; 2]>,
+    /// How far the guests' reference time was from the engine's clock at the
+    /// most; `None` where they ask for the clock itself.
+    pub clock_error: Option<Nanos>,
     /// The counters at the very end, when every interrupt was handled.
     pub counters: Option<Snapshot>,
 }

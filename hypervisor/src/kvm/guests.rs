@@ -228,6 +228,8 @@ impl Guests {
     /// What has to be there before anybody enters: the time, and the first demand.
     pub(super) fn prepare(&mut self) {
         self.show_time();
+        // Nobody has followed the clock since the last run: what that made of it counts for none.
+        self.time.take_error();
         for guest in &mut self.list {
             for vp in 0..guest.vps.len() {
                 guest.fill_demand(vp);
@@ -288,6 +290,11 @@ impl Guests {
         }
         reports.sort_by_key(|report| report.vp);
         reports
+    }
+
+    /// How far the guests' time was from the clock at the most, looked at on each round.
+    pub(super) fn clock_error(&self) -> Option<Nanos> {
+        self.time.take_error()
     }
 
     /// By guest, bytes of its memory that were touched; nothing where the system does not tell.

@@ -203,6 +203,7 @@ impl Engine for KvmEngine {
                 memory,
                 reports,
                 counters,
+                clock_error,
             } = finished?;
             if let Some((lp, source)) = shared.take_failure() {
                 return Err(EngineError::Run { lp: lp.0, source });
@@ -221,6 +222,7 @@ impl Engine for KvmEngine {
                 reports,
                 measured: observed.counters,
                 counters: Some(counters),
+                clock_error,
             })
         })
     }

@@ -34,6 +34,7 @@ pub(super) struct End {
     pub(super) memory: Vec<u64>,
     pub(super) reports: Vec<VpReport>,
     pub(super) counters: Snapshot,
+    pub(super) clock_error: Option<Nanos>,
 }
 
 /// The root of one run.
@@ -163,6 +164,7 @@ impl<'a> Root<'a> {
             memory,
             reports,
             counters: self.census.take(now, self.shared, &handled),
+            clock_error: self.guests.clock_error(),
         })
     }
 

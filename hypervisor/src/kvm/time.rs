@@ -6,6 +6,7 @@ use crate::guest::GuestMemory;
 use crate::reference::{Reference, since};
 use apportion_abi::clock::{Line, UNIT_NS};
 use apportion_scheduler::Nanos;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The reference time of all guests of an engine.
@@ -14,6 +15,8 @@ pub(crate) struct HostTime {
     clock: Clock,
     /// `None` where time stamps do not tell time: guests ask then, and the clock answers.
     reference: Option<Mutex<Reference>>,
+    /// How far the line was from the clock at the most, ns.
+    worst: AtomicU64,
 }
 
 impl HostTime {
@@ -24,6 +27,7 @@ impl HostTime {
         HostTime {
             clock,
             reference: known.then(start),
+            worst: AtomicU64::new(0),
         }
     }
 
@@ -45,8 +49,18 @@ impl HostTime {
     pub(super) fn follow(&self) {
         if let Some(reference) = &self.reference {
             let mut reference = reference.lock().unwrap_or_else(PoisonError::into_inner);
-            reference.follow(tsc::sample(self.clock));
+            let now = tsc::sample(self.clock);
+            let shown = reference.line().at(now.tsc).saturating_mul(UNIT_NS);
+            self.worst.fetch_max(shown.abs_diff(now.ns), Relaxed);
+            reference.follow(now);
         }
+    }
+
+    /// How far the line was from the clock at the most since the last time it was
+    /// asked; `None` where there is no line.
+    pub(crate) fn take_error(&self) -> Option<Nanos> {
+        let worst = Nanos(self.worst.swap(0, Relaxed));
+        self.reference.is_some().then_some(worst)
     }
 }
 

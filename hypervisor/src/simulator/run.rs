@@ -63,6 +63,7 @@ pub(super) fn run(
         reports: root.reports(&lps),
         measured: None,
         counters: None,
+        clock_error: None,
     };
     Ok((outcome, lps.trace))
 }

@@ -230,6 +230,11 @@ fn one_clock() {
             latest = done;
         }
     }
+    // Within 10 us of the host's clock, by which the line is drawn anew every 50 ms.
+    if let Some(error) = outcome.clock_error {
+        println!("reference time within {error} of the clock");
+        assert!(error <= Nanos::from_micros(10), "{error}");
+    }
     // A VP's page was read no later than the hypercall, and the hypercall is the
     // host's own clock: what follows it on any VP shows no less.
     let mut by_host = keep.bursts.clone();
