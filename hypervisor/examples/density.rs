@@ -10,7 +10,6 @@ use apportion_hypervisor::{
 use apportion_scheduler::{Controls, Entry, Nanos, PolicyKind, ReserveModel, VpId, WeightScope};
 use std::collections::HashSet;
 use std::error::Error;
-use std::fs;
 
 type Refused = Box<dyn Error + Send + Sync>;
 
@@ -18,7 +17,7 @@ type Refused = Box<dyn Error + Send + Sync>;
 #[derive(Default)]
 struct Witness {
     worked: HashSet<VpId>,
-    least_available_kib: Option<u64>,
+    least_available: Option<u64>,
 }
 
 impl Observer for Witness {
@@ -36,18 +35,10 @@ impl Observer for Witness {
     }
 
     fn tick(&mut self, _: Nanos, _: Nanos) -> Result<Flow, Refused> {
-        let now = available_kib();
-        self.least_available_kib = self.least_available_kib.min(now).or(now);
+        let now = host::available_memory();
+        self.least_available = self.least_available.min(now).or(now);
         Ok(Flow::Continue)
     }
-}
-
-fn available_kib() -> Option<u64> {
-    let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -93,7 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             kick_latency: Nanos::ZERO,
         },
     };
-    let before = available_kib();
+    let before = host::available_memory();
     let mut witness = Witness::default();
     let outcome = engine.run(&spec, &mut witness)?;
     println!(
@@ -106,10 +97,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "guest memory touched: {} KiB each",
         touched / 1024 / guests.max(1)
     );
-    if let (Some(before), Some(least)) = (before, witness.least_available_kib) {
+    if let (Some(before), Some(least)) = (before, witness.least_available) {
         println!(
             "host memory: {} KiB each, all of it: the kernel's part, too",
-            before.saturating_sub(least) / guests.max(1)
+            before.saturating_sub(least) / 1024 / guests.max(1)
         );
     }
     Ok(())

@@ -35,18 +35,8 @@ pub(crate) fn wake_precisely() -> std::io::Result<()> {
 /// Time that the outer host has taken from these CPUs since boot (steal in
 /// /proc/stat, in ticks of 10 ms); `None` where the kernel does not tell.
 pub fn steal(cpus: &[u32]) -> Option<Nanos> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let mut ticks = 0;
-    for line in stat.lines() {
-        let mut fields = line.split_ascii_whitespace();
-        let Some(cpu) = fields.next().and_then(|name| name.strip_prefix("cpu")) else {
-            continue;
-        };
-        if cpu.parse().is_ok_and(|cpu| cpus.contains(&cpu)) {
-            ticks += fields.nth(7)?.parse::<u64>().ok()?;
-        }
-    }
-    Some(Nanos::from_millis(ticks * 10))
+    let times = cpu_times(cpus)?;
+    Some(times.iter().fold(Nanos::ZERO, |sum, of| sum + of.steal))
 }
 
 /// The host CPU that the calling thread runs on.
@@ -93,7 +83,7 @@ fn parse_cpu_times(stat: &str, cpus: &[u32]) -> Option<Vec<CpuTimes>> {
 }
 
 /// Bytes of memory that the host could still give out; `None` where the kernel does not tell.
-pub(crate) fn available_memory() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let info = fs::read_to_string("/proc/meminfo").ok()?;
     let line = info
         .lines()

@@ -13,4 +13,4 @@ pub(crate) use boot::{registers, segments};
 pub use hypercalls::Request;
 pub use image::ImageError;
 pub use memory::{BuildError, GuestMemory};
-pub(crate) use processor::{cpuid_for, features_for, xcr0_of};
+pub(crate) use processor::Model;

@@ -23,8 +23,31 @@ const XSAVE: u32 = 1 << 26;
 /// Register sets of XCR0 that payloads may want: x87, SSE, AVX.
 const X87_SSE_AVX: u64 = 0b111;
 
+/// All that makes a guest's processor: worked out once, the same for every guest that has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// What CPUID shows, where KVM decides that.
+    pub(crate) cpuid: CpuId,
+    /// What the guest may use.
+    pub(crate) features: Features,
+    /// The register sets to turn on; 0 where it has no XSAVE.
+    pub(crate) xcr0: u64,
+}
+
+impl Model {
+    /// Of a processor on a host where KVM supports `supported`.
+    pub(crate) fn of(processor: Processor, supported: &CpuId) -> Model {
+        let cpuid = cpuid_for(processor, supported);
+        Model {
+            features: features_for(processor, supported),
+            xcr0: xcr0_of(&cpuid),
+            cpuid,
+        }
+    }
+}
+
 /// What CPUID shows a guest with this processor, of what `supported` by KVM.
-pub(crate) fn cpuid_for(processor: Processor, supported: &CpuId) -> CpuId {
+fn cpuid_for(processor: Processor, supported: &CpuId) -> CpuId {
     let mut cpuid = supported.clone();
     if processor == Processor::Host {
         return cpuid;
@@ -60,7 +83,7 @@ fn leaf(cpuid: &CpuId, function: u32, index: u32) -> kvm_cpuid_entry2 {
 }
 
 /// The features that a guest with this processor may use, where KVM supports `supported`.
-pub(crate) fn features_for(processor: Processor, supported: &CpuId) -> Features {
+fn features_for(processor: Processor, supported: &CpuId) -> Features {
     let mut features = features_of(supported);
     if !host::intercepts_cpuid() {
         // The guest runs as a process of the host does, whatever KVM says of it.
@@ -88,7 +111,7 @@ fn features_of(cpuid: &CpuId) -> Features {
 }
 
 /// The register sets to turn on for a processor with this CPUID; 0 where it has no XSAVE.
-pub(crate) fn xcr0_of(cpuid: &CpuId) -> u64 {
+fn xcr0_of(cpuid: &CpuId) -> u64 {
     if leaf(cpuid, 1, 0).ecx & XSAVE == 0 {
         return 0;
     }

@@ -10,13 +10,12 @@ use super::vcpu::{self, StepError, Vcpu};
 use crate::demand::Arrivals;
 use crate::dispatch_log::LogEntry;
 use crate::engine::{Burst, EngineError, Said, VpReport};
-use crate::guest::{GuestMemory, cpuid_for, features_for, xcr0_of};
+use crate::guest::{GuestMemory, Model};
 use crate::host;
 use crate::run_spec::{GuestSpec, RunSpec};
 use apportion_abi::shared::Value;
-use apportion_abi::{Features, Payload, StartPage, layout};
+use apportion_abi::{Features, Payload, Processor, StartPage, layout};
 use apportion_scheduler::{GuestId, Nanos, VpId};
-use kvm_bindings::CpuId;
 use kvm_ioctls::{Kvm, VmFd};
 use std::sync::Arc;
 
@@ -27,8 +26,8 @@ const PATIENCE: Nanos = Nanos::from_millis(1_000);
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
     pub(super) kvm: &'a Kvm,
-    /// What KVM supports.
-    pub(super) cpuid: &'a CpuId,
+    /// By [`Processor`], in its order.
+    pub(super) models: &'a [Model; Processor::ALL.len()],
     pub(super) time: &'a Arc<HostTime>,
     pub(super) ticks_per_ms: u64,
 }
@@ -115,6 +114,10 @@ impl Builder<'_> {
         Ok((guests, vcpus, infos))
     }
 
+    fn model(&self, processor: Processor) -> &Model {
+        &self.models[processor as usize]
+    }
+
     /// Makes a guest of one VP and lets it run: it finds a start page that is
     /// not for it and faults at once. The time from `begun` until it has.
     pub(super) fn boot_and_time(&self, begun: Nanos) -> Result<Nanos, StepError> {
@@ -122,14 +125,12 @@ impl Builder<'_> {
             version: 0,
             ..StartPage::new(Payload::Burn, 1, layout::LEAST_MEMORY)
         };
-        let memory = GuestMemory::new(apportion_guest_payloads::IMAGE, &start)
-            .map_err(|error| ("prepare its memory", error.into()))?;
-        let memory = Arc::new(memory);
+        let memory = memory(&start)?;
         let vm = vcpu::build_vm(self.kvm, &memory)?;
         let time = Arc::new(GuestTime::begin(self.time.clone()));
         let clock = time.clock();
         let desk = Desk::new(0, memory, time, Arc::new(GuestLog::new(GuestId(0))));
-        let (mut vcpu, _) = Vcpu::new(&vm, self.cpuid, xcr0_of(self.cpuid), 0, desk)?;
+        let (mut vcpu, _) = Vcpu::new(&vm, self.model(Processor::Host), 0, desk)?;
         let (kicker, _) = Kicker::new().map_err(|error| ("create a timer", error.into()))?;
         match vcpu.run(&kicker, clock.now() + PATIENCE).left {
             Left::Crashed(_) => Ok(clock.now().since(begun)),
@@ -144,18 +145,15 @@ impl Builder<'_> {
         run: &RunSpec,
     ) -> Result<(Guest, Vec<Vcpu>), StepError> {
         let numbers = run.vps_of(id);
-        let cpuid = cpuid_for(spec.processor, self.cpuid);
-        let features = features_for(spec.processor, self.cpuid);
+        let model = self.model(spec.processor);
         let start = StartPage {
             tsc_per_ms: self.ticks_per_ms,
-            features: features.0,
+            features: model.features.0,
             // Guests differ in what they draw.
             seed: run.seed.wrapping_add(u64::from(id.0) << 32).wrapping_add(1),
             ..StartPage::new(spec.payload, numbers.len() as u32, spec.memory)
         };
-        let memory = GuestMemory::new(apportion_guest_payloads::IMAGE, &start)
-            .map_err(|error| ("prepare its memory", error.into()))?;
-        let memory = Arc::new(memory);
+        let memory = memory(&start)?;
         let vm = vcpu::build_vm(self.kvm, &memory)?;
         let time = Arc::new(GuestTime::begin(self.time.clone()));
         let log = Arc::new(GuestLog::new(id));
@@ -163,7 +161,7 @@ impl Builder<'_> {
         let mut tells_time = true;
         for index in 0..numbers.len() as u32 {
             let desk = Desk::new(index, memory.clone(), time.clone(), log.clone());
-            let (vcpu, reads_host) = Vcpu::new(&vm, &cpuid, xcr0_of(&cpuid), spec.ticks, desk)?;
+            let (vcpu, reads_host) = Vcpu::new(&vm, model, spec.ticks, desk)?;
             tells_time &= reads_host;
             vcpus.push(vcpu);
         }
@@ -178,7 +176,7 @@ impl Builder<'_> {
             memory,
             time,
             log,
-            features,
+            features: model.features,
             tells_time,
             payload: spec.payload,
             vps: numbers.into_iter().map(vp).collect(),
@@ -186,6 +184,13 @@ impl Builder<'_> {
         };
         Ok((guest, vcpus))
     }
+}
+
+/// A guest's memory, the image in it.
+fn memory(start: &StartPage) -> Result<Arc<GuestMemory>, StepError> {
+    GuestMemory::new(apportion_guest_payloads::IMAGE, start)
+        .map(Arc::new)
+        .map_err(|error| ("prepare its memory", error.into()))
 }
 
 /// Whether the host has room for the memory of all guests, should they use all of it.

@@ -26,12 +26,14 @@ mod sync {
 use crate::clock::Clock;
 use crate::dispatch_log;
 use crate::engine::{Engine, EngineError, Observer, RunOutcome};
+use crate::guest::Model;
 use crate::host;
 use crate::run_spec::RunSpec;
+use apportion_abi::Processor;
 use apportion_scheduler::{LpId, Nanos};
 use dispatcher::Dispatcher;
 use guests::{Builder, Guests};
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
 use kvm_ioctls::{Cap, Kvm};
 use root::{End, Root};
 use shared::Shared;
@@ -47,7 +49,8 @@ const OTHER_FILES: u64 = 32;
 #[derive(Debug)]
 pub struct KvmEngine {
     kvm: Kvm,
-    cpuid: CpuId,
+    /// By processor.
+    models: [Model; Processor::ALL.len()],
     clock: Clock,
     time: Arc<HostTime>,
     /// Of the time-stamp counter; 0 where KVM does not tell.
@@ -80,7 +83,7 @@ impl KvmEngine {
         let ticks_per_ms = ticks_per_ms(&kvm);
         Ok(KvmEngine {
             kvm,
-            cpuid,
+            models: Processor::ALL.map(|processor| Model::of(processor, &cpuid)),
             clock,
             time: Arc::new(HostTime::new(clock, ticks_per_ms)),
             ticks_per_ms,
@@ -104,7 +107,7 @@ impl KvmEngine {
     fn builder(&self) -> Builder<'_> {
         Builder {
             kvm: &self.kvm,
-            cpuid: &self.cpuid,
+            models: &self.models,
             time: &self.time,
             ticks_per_ms: self.ticks_per_ms,
         }

@@ -149,9 +149,7 @@ impl<'a> Root<'a> {
         let reports = self.guests.reports();
         self.look_after()?;
         self.drain(Nanos(u64::MAX))?;
-        if self.spec.decisions {
-            self.hand_over_decisions()?;
-        }
+        self.hand_over_decisions()?;
         let settled = self.shared.settle();
         settled.map_err(|(step, source)| EngineError::Lp {
             lp: 0,

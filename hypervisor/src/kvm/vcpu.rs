@@ -10,9 +10,9 @@ use super::kick::Kicker;
 use super::tsc;
 use crate::clock::{monotonic, thread_cpu};
 use crate::counters::VpCounters;
-use crate::guest::{GuestMemory, registers, segments};
+use crate::guest::{GuestMemory, Model, registers, segments};
 use apportion_scheduler::{LpId, Nanos};
-use kvm_bindings::{CpuId, kvm_userspace_memory_region, kvm_xcr, kvm_xcrs};
+use kvm_bindings::{kvm_userspace_memory_region, kvm_xcr, kvm_xcrs};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::error::Error as StdError;
 use std::io;
@@ -100,8 +100,7 @@ impl Vcpu {
     /// A VP of a VM in the desk's memory, ready to enter. Also: whether it reads the host's time stamps as they are.
     pub(crate) fn new(
         vm: &VmFd,
-        cpuid: &CpuId,
-        xcr0: u64,
+        model: &Model,
         ticks: u32,
         desk: Desk,
     ) -> Result<(Vcpu, bool), StepError> {
@@ -109,15 +108,16 @@ impl Vcpu {
         let fd = vm
             .create_vcpu(u64::from(index))
             .map_err(step("create a VP"))?;
-        fd.set_cpuid2(cpuid).map_err(step("set a VP's CPUID"))?;
+        fd.set_cpuid2(&model.cpuid)
+            .map_err(step("set a VP's CPUID"))?;
         let fresh = fd
             .get_sregs()
             .map_err(step("read a VP's system registers"))?;
-        let xsave = xcr0 != 0;
+        let xsave = model.xcr0 != 0;
         fd.set_sregs(&segments(fresh, index, xsave))
             .map_err(step("set a VP's system registers"))?;
         if xsave {
-            fd.set_xcrs(&only_xcr0(xcr0))
+            fd.set_xcrs(&only_xcr0(model.xcr0))
                 .map_err(step("turn on a VP's vector registers"))?;
         }
         fd.set_regs(&registers(desk.memory().entry, index))

@@ -1,9 +1,9 @@
 //! Guests that mean harm. What they do is undefined behaviour on purpose: all of it is done through assembly or
 //! volatile raw accesses, and nothing in here relies on what was destroyed.
 
+use crate::calls;
 use crate::vp::Vp;
 use crate::work::work;
-use crate::{calls, time};
 use apportion_abi::hypercall::Call;
 use apportion_abi::shared::Value;
 use apportion_abi::{Attack, layout};
@@ -47,8 +47,8 @@ pub fn attack(vp: &Vp, attack: Attack) -> ! {
         Attack::WildWrite => loop {
             write(vp.start.memory + random.next() % (1 << 40), random.next());
         },
-        // SAFETY: an intercept without effect on the guest.
         Attack::WildPort => loop {
+            // SAFETY: an intercept without effect on the guest.
             unsafe { asm!("out dx, al", in("dx") 0x80_u16, in("al") 0_u8, options(nomem, nostack)) }
         },
         Attack::WildMmio => {
@@ -103,7 +103,6 @@ pub fn attack(vp: &Vp, attack: Attack) -> ! {
                     write(place + 8 * word, random.next());
                 }
             }
-            let _ = time::ticks();
             calls::raw(vp, Call::ReferenceTime as u32, [0, 0]);
         },
     }
