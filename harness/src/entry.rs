@@ -113,6 +113,7 @@ fn noise(judge: &Judge<'_>, outcome: &RunOutcome) -> Noise {
             .max_lag
             .map(|lag| lag as f64 / judge.planned.spec.slice.0 as f64),
         idle_while_ready_pct: pct(closed.idle_while_ready),
+        clock_error_ns: outcome.clock_error.map(|error| error.0),
     }
 }
 

@@ -115,6 +115,11 @@ impl Sums<'_> {
             }
             _ => {}
         }
+        let lost = self.reports.iter().map(|report| report.records_lost);
+        let lost = lost.fold(0, u64::saturating_add);
+        if lost > 0 {
+            put("records_lost", lost as f64);
+        }
         let missing = self.after(Value::FeaturesMissing);
         if missing > 0 {
             put("features_missing", missing.count_ones().into());
@@ -174,6 +179,7 @@ fn times(payload: Payload, done: &[&Burst], values: &mut BTreeMap<String, f64>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apportion_hypervisor::Ns;
     use apportion_scheduler::VpId;
 
     fn report(vp: u32, before: &[(Value, u64)], after: &[(Value, u64)]) -> VpReport {
@@ -182,6 +188,7 @@ mod tests {
             features: Features::V2,
             before: before.to_vec(),
             after: after.to_vec(),
+            records_lost: 0,
         }
     }
 
@@ -221,6 +228,28 @@ mod tests {
         };
         assert_eq!(elapsed(&[&first, &last]), Some(26));
         assert_eq!(elapsed(&[&first, &done(1, 6, 0)]), None);
+    }
+
+    #[test]
+    fn records_that_nobody_read_are_told_of() {
+        let lossy = |vp, records_lost| VpReport {
+            records_lost,
+            ..report(vp, &[], &[])
+        };
+        let probe = Payload::Probe {
+            period: Ns(10),
+            run: Ns(1),
+        };
+        let told = |lost: [u64; 2]| {
+            let reports = [lossy(0, lost[0]), lossy(1, lost[1])];
+            let sums = Sums {
+                reports: &reports.iter().collect::<Vec<_>>(),
+                seconds: 1.0,
+            };
+            sums.of(probe).get("records_lost").copied()
+        };
+        assert_eq!(told([0, 0]), None);
+        assert_eq!(told([3, 4]), Some(7.0));
     }
 
     #[test]

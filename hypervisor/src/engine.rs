@@ -132,6 +132,9 @@ pub struct VpReport {
     pub before: Vec<(Value, u64)>,
     /// As it ended.
     pub after: Vec<(Value, u64)>,
+    /// Pieces of work that it recorded, and overwrote before the host had read
+    /// them: [`Observer::burst`] was not told of them.
+    pub records_lost: u64,
 }
 
 /// A piece of work in a guest's own time, on the engine's clock.

@@ -20,7 +20,7 @@ macro_rules! shipped {
 }
 
 /// Each shipped experiment, those of the [`suite`] first.
-const SHIPPED: [(&str, &str); 26] = shipped![
+const SHIPPED: [(&str, &str); 29] = shipped![
     "production-test",
     "three-weights",
     "tlfs",
@@ -45,6 +45,9 @@ const SHIPPED: [(&str, &str); 26] = shipped![
     "elapsed",
     "elapsed-weights",
     "elapsed-reserves",
+    "elapsed-bursts",
+    "elapsed-bursts-weights",
+    "elapsed-bursts-reserves",
     "numa",
     "hundred-to-one",
 ];

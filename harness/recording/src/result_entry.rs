@@ -16,7 +16,7 @@ pub struct ResultEntry {
 }
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 18] = [
+const TOLD: [(&str, &str, &str); 19] = [
     ("acquisitions_per_s", "", " acquisitions/s"),
     ("longest_wait_ns", "longest wait ", ""),
     ("notifications_per_s", "", " notifications/s"),
@@ -37,6 +37,11 @@ const TOLD: [(&str, &str, &str); 18] = [
     ("interrupts_posted", "", " interrupts posted"),
     ("interrupts_handled", "", " handled"),
     ("calls_ignored", "", " calls too many to have an effect"),
+    (
+        "records_lost",
+        "",
+        " records overwritten before they were read",
+    ),
     ("log_lines_dropped", "", " lines too many for the log"),
     ("response_p99_ns", "done within ", " (p99)"),
 ];

@@ -10,6 +10,9 @@ use std::mem::offset_of;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use vm_memory::{Bytes, GuestAddress};
 
+/// So many records can be relied on: the next one may be half written already.
+const READABLE: u64 = Results::RECORDS as u64 - 1;
+
 /// A piece of a guest's own account of its work, in reference time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
@@ -72,14 +75,14 @@ impl GuestMemory {
     /// how many were overwritten before they could be read. Moves `seen` on.
     pub(crate) fn records(&self, vp: u32, seen: &mut u64) -> (Vec<Noted>, u64) {
         let base = layout::results(vp);
-        let written = self.load(GuestAddress(base + offset_of!(Results, written) as u64));
-        let room = Results::RECORDS as u64;
+        let written = || self.load(GuestAddress(base + offset_of!(Results, written) as u64));
+        let until = written();
         // A guest can write any number there: what is behind, or ahead by more
         // than there is room for, costs its own records and nothing else.
-        let fresh = written.wrapping_sub(*seen);
-        let first = written.wrapping_sub(fresh.min(room));
-        let noted = (0..fresh.min(room)).map(|index| {
-            let slot = first.wrapping_add(index) % room;
+        let fresh = until.wrapping_sub(*seen);
+        let first = until.wrapping_sub(fresh.min(READABLE));
+        let read = |number: u64| {
+            let slot = number % Results::RECORDS as u64;
             let at = base + offset_of!(Results, records) as u64 + slot * size_of::<Record>() as u64;
             let field = |field: usize| self.load(GuestAddress(at + field as u64));
             Noted {
@@ -87,10 +90,20 @@ impl GuestMemory {
                 start: field(offset_of!(Record, start)),
                 done: field(offset_of!(Record, done)),
             }
-        });
-        let noted = noted.collect();
-        *seen = written;
-        (noted, fresh.saturating_sub(room))
+        };
+        let numbers = (0..fresh.min(READABLE)).map(|index| first.wrapping_add(index));
+        let noted: Vec<(u64, Noted)> = numbers.map(|number| (number, read(number))).collect();
+        // Those that the guest may have begun to overwrite meanwhile may be of two halves.
+        let after = written();
+        let whole = |(number, _): &(u64, Noted)| after.wrapping_sub(*number) <= READABLE;
+        let noted: Vec<Noted> = noted
+            .into_iter()
+            .filter(whole)
+            .map(|(_, noted)| noted)
+            .collect();
+        *seen = until;
+        let lost = fresh - noted.len() as u64;
+        (noted, lost)
     }
 
     /// How many more pieces of demand VP `vp` has room for, when the host has put in `written`.

@@ -97,7 +97,8 @@ fn sizes_that_cannot_be_are_refused() {
 #[test]
 fn records_come_once_oldest_first_and_the_overwritten_are_counted() {
     let guest = guest();
-    let room = Results::RECORDS as u64;
+    // The slot of the next one may be written to at any time.
+    let room = Results::RECORDS as u64 - 1;
     let mut seen = 0;
     assert_eq!(guest.records(1, &mut seen), (Vec::new(), 0));
     let noted = |due| Noted {

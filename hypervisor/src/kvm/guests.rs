@@ -63,6 +63,8 @@ struct Vp {
     id: VpId,
     /// Of its records.
     seen: u64,
+    /// Of its records, overwritten before they were read.
+    lost: u64,
     arrivals: Option<std::iter::Peekable<Arrivals>>,
     /// Into its demand ring.
     written: u64,
@@ -168,6 +170,7 @@ impl Builder<'_> {
         let vp = |id| Vp {
             id,
             seen: 0,
+            lost: 0,
             arrivals: None,
             written: 0,
             before: Vec::new(),
@@ -289,6 +292,7 @@ impl Guests {
                         features: guest.features,
                         before: vp.before.clone(),
                         after: guest.memory.values(index as u32),
+                        records_lost: vp.lost,
                     });
                 }
             }
@@ -346,7 +350,8 @@ impl Guest {
 
     fn read_records(&mut self, index: usize, bursts: &mut Vec<Burst>) {
         let vp = &mut self.vps[index];
-        let (records, _lost) = self.memory.records(index as u32, &mut vp.seen);
+        let (records, lost) = self.memory.records(index as u32, &mut vp.seen);
+        vp.lost = vp.lost.saturating_add(lost);
         bursts.extend(records.into_iter().map(|record| Burst {
             vp: vp.id,
             due: self.time.to_engine(record.due),

@@ -145,9 +145,9 @@ impl<'a> Root<'a> {
     /// Once the dispatchers are gone: what is left to be handed over.
     pub(super) fn finish(&mut self) -> Result<End, EngineError> {
         let memory = self.guests.resident();
+        self.look_after()?;
         // Before interrupts are settled: what they make a VP do is no part of the run.
         let reports = self.guests.reports();
-        self.look_after()?;
         self.drain(Nanos(u64::MAX))?;
         self.hand_over_decisions()?;
         let settled = self.shared.settle();

@@ -129,6 +129,7 @@ impl Root<'_> {
                 features: Features::default(),
                 before: self.before.get(vp).cloned().unwrap_or_default(),
                 after,
+                records_lost: 0,
             })
             .collect()
     }

@@ -45,6 +45,7 @@ fn precision(chapter: &Chapter, runs: &[&RunEntry]) -> String {
         "migrations/s per LP",
         "median run per dispatch",
         "work per CPU second",
+        "guests' clock error max",
     ];
     let rows: Vec<Vec<String>> = runs
         .iter()
@@ -61,6 +62,9 @@ fn precision(chapter: &Chapter, runs: &[&RunEntry]) -> String {
                 number(pace.migrations_per_second_per_lp, 2),
                 time(pace.median_ran_ns),
                 count(run.calibration.work_per_cpu_second),
+                run.noise
+                    .clock_error_ns
+                    .map_or("–".to_owned(), |error| time(error as f64)),
             ]
         })
         .collect();

@@ -144,6 +144,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
             migrations_per_second_per_lp: 0.075,
             max_lag_slices: Some(1.2),
             idle_while_ready_pct: 0.0,
+            clock_error_ns: Some(512),
         },
         crashed: Vec::new(),
         phases: Vec::new(),
