@@ -10,16 +10,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) fn snapshot(planned: &Planned, start: Nanos, counted: &Snapshot) -> recording::Snapshot {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let lps = counted.lps.iter().zip(0..);
+    // Hyper-V's root has a VP on each LP; ours is whatever of it was seen there,
+    // and one more stands for the host's other CPUs.
+    let roots = lps.clone().map(|(of, lp)| (Some(lp), of.root));
+    let roots = roots.chain([(None, counted.root_elsewhere)]);
     recording::Snapshot {
         unix_ms: now.map_or(0, |since| since.as_millis() as i64),
         wall_ns: counted.at.since(start).0,
         lps: lps.clone().map(|(of, lp)| of_lp(lp, of)).collect(),
-        // Hyper-V's root has a VP on each LP; ours is whatever of it was seen there.
-        roots: lps
-            .map(|(of, root)| RootCounters {
-                root,
-                run_ns: of.root.0,
-            })
+        roots: roots
+            .map(|(lp, run)| RootCounters { lp, run_ns: run.0 })
             .collect(),
         vps: of_vps(planned, &counted.vps),
     }
@@ -59,8 +59,8 @@ fn of_vps(planned: &Planned, vps: &[VpSnapshot]) -> Vec<VpCounters> {
             hypercalls: count(Intercept::Hypercall),
             long_spin_waits: of.long_spin_waits,
             interrupts_posted: of.posted,
-            interrupts_delivered: of.handled,
-            interrupts_pending: of.pending,
+            interrupts_delivered: of.injected,
+            interrupts_pending: of.posted.saturating_sub(of.injected),
             intercepts: Intercepts {
                 hypercall: count(Intercept::Hypercall),
                 port: count(Intercept::Port),

@@ -1,12 +1,12 @@
 //! What is counted while guests run: always on, cheap to count, read by the root from time to time.
 //!
-//! Each counter has one writer at a time (an LP's dispatcher; a VP's, which is
-//! whoever runs it), so that counting is a load and a store.
+//! Each counter but one has one writer at a time (an LP's dispatcher; a VP's,
+//! which is whoever runs it), so that counting is a load and a store.
 
 use apportion_scheduler::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number with one writer.
+/// A number with one writer at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -73,14 +73,23 @@ pub(crate) struct VpCounters {
     pub(crate) refused: Counter,
     /// Lines for the log that came too often to be kept.
     pub(crate) log_dropped: Counter,
-    pub(crate) posted: Counter,
-    /// Posted and not yet injected.
-    pub(crate) pending: Counter,
+    /// Interrupts, by the VP's own timer and by the root.
+    posted: AtomicU64,
+    /// Of these, given to the VP.
+    pub(crate) injected: Counter,
 }
 
 impl VpCounters {
     pub(crate) fn intercepted(&self, kind: Intercept) {
         self.intercepts[kind as usize].add(1);
+    }
+
+    pub(crate) fn post(&self, interrupts: u64) {
+        self.posted.fetch_add(interrupts, Relaxed);
+    }
+
+    pub(crate) fn posted(&self) -> u64 {
+        self.posted.load(Relaxed)
     }
 }
 
@@ -102,6 +111,8 @@ pub struct Snapshot {
     pub at: Nanos,
     /// By LP.
     pub lps: Vec<LpSnapshot>,
+    /// CPU time of the root that was seen on CPUs that are no LP.
+    pub root_elsewhere: Nanos,
     /// By [`apportion_scheduler::VpId`].
     pub vps: Vec<VpSnapshot>,
 }
@@ -123,6 +134,22 @@ pub struct LpSnapshot {
     pub idle: Nanos,
     /// Changes from one VP to another.
     pub switches: u64,
+}
+
+impl LpSnapshot {
+    /// Becomes `now`, but for what would go back: the clocks behind it are read one
+    /// after the other, and some of them in ticks of 10 ms.
+    pub(crate) fn advance_to(&mut self, now: LpSnapshot) {
+        *self = LpSnapshot {
+            guest: self.guest.max(now.guest),
+            hypervisor: self.hypervisor.max(now.hypervisor),
+            root: self.root.max(now.root),
+            others: self.others.max(now.others),
+            steal: self.steal.max(now.steal),
+            idle: self.idle.max(now.idle),
+            switches: now.switches,
+        };
+    }
 }
 
 /// A VP.
@@ -150,9 +177,9 @@ pub struct VpSnapshot {
     pub log_dropped: u64,
     /// Interrupts that the host posted.
     pub posted: u64,
-    /// Of these, not yet given to the VP.
-    pub pending: u64,
-    /// Interrupts that the guest says it has handled.
+    /// Of these, given to the VP.
+    pub injected: u64,
+    /// Interrupts that the guest says it has handled; it may say anything.
     pub handled: u64,
 }
 
@@ -169,8 +196,8 @@ impl VpCounters {
             ignored: self.ignored.get(),
             refused: self.refused.get(),
             log_dropped: self.log_dropped.get(),
-            posted: self.posted.get(),
-            pending: self.pending.get(),
+            posted: self.posted(),
+            injected: self.injected.get(),
             handled,
         }
     }

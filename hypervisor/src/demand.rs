@@ -56,6 +56,11 @@ impl Demand {
         Demand { pace, left, random }
     }
 
+    /// Whether the host puts the VP to sleep.
+    pub(crate) fn sleeps(&self) -> bool {
+        !matches!(self.pace, Pace::Always)
+    }
+
     /// When a dispatch that begins now and may last until `until` has done the burst.
     pub(crate) fn until(&self, now: Nanos, until: Nanos) -> Nanos {
         until.min(now + self.left)
@@ -63,7 +68,7 @@ impl Demand {
 
     /// What the VP wants after `ran` more of CPU time.
     pub(crate) fn ran(&mut self, now: Nanos, ran: Nanos) -> After {
-        if matches!(self.pace, Pace::Always) {
+        if !self.sleeps() {
             return After::Run;
         }
         self.left = self.left - ran;

@@ -1,5 +1,7 @@
 //! What guests do on real KVM, and what the host lets them.
 
+#[path = "guests_on_kvm/accounting.rs"]
+mod accounting;
 #[path = "guests_on_kvm/hostile.rs"]
 mod hostile;
 #[path = "guests_on_kvm/isolation.rs"]
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
         .into_iter()
         .chain(hostile::TESTS)
         .chain(isolation::TESTS)
+        .chain(accounting::TESTS)
         .collect();
     kvm_only::main(&tests)
 }

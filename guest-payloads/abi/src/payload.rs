@@ -285,6 +285,8 @@ attacks! {
     13 "rewrite-tables" RewriteTables
     /// Overwrites its start page, its lines, its results and its rings with garbage, again and again.
     14 "rewrite-start" RewriteStart
+    /// Sleeps that are over as soon as they begin, as fast as it can.
+    15 "idle-storm" IdleStorm
 }
 
 #[cfg(test)]

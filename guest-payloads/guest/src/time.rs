@@ -34,6 +34,8 @@ pub fn sleep_until(vp: &Vp, time: u64) {
 
 /// Ticks of the time-stamp counter in ns; 0 where the counter does not tell time.
 pub fn ticks_to_ns(vp: &Vp, ticks: u64) -> u64 {
-    let per_ms = u128::from(vp.start.tsc_per_ms).max(1);
-    (u128::from(ticks) * 1_000_000 / per_ms) as u64
+    let per_ms = u128::from(vp.start.tsc_per_ms);
+    (u128::from(ticks) * 1_000_000)
+        .checked_div(per_ms)
+        .unwrap_or(0) as u64
 }

@@ -35,7 +35,7 @@ pub struct RunEntry {
     pub phases: Vec<PhaseEntry>,
     /// How soon each guest had its new share after each change.
     pub convergence: Vec<ConvergenceEntry>,
-    /// How soon guests with payload `periodic` had the CPU after they woke.
+    /// How soon guests with payload `periodic` or `probe` had the CPU after they woke.
     pub wakes: Vec<WakeEntry>,
     /// What guests report of themselves, those that do.
     pub results: Vec<ResultEntry>,

@@ -115,7 +115,6 @@ fn the_columns_are_those_of_hyper_v_for_everybody_who_is_ever_there() {
         instances,
         Instances {
             lps: 2,
-            roots: 2,
             vps: vec![("same".into(), 2), ("x#y".into(), 1), ("other".into(), 1)],
         }
     );
@@ -169,7 +168,7 @@ fn the_columns_are_those_of_hyper_v_for_everybody_who_is_ever_there() {
     );
     object(
         "Hyper-V Hypervisor Root Virtual Processor",
-        &["Root VP 0", "Root VP 1"],
+        &["Root VP 0", "Root VP 1", "Root VP elsewhere"],
         &[
             "% Guest Run Time",
             "% Hypervisor Run Time",
@@ -278,15 +277,25 @@ fn who_is_not_there_has_blanks_and_every_run_counts_from_its_own_first_snapshot(
             .filter_map(|(instance, there)| there.then_some(instance))
             .collect::<Vec<_>>()
     };
-    assert_eq!(there(0), ["Hv LP 0", "Root VP 0", "same:Hv VP 0"]);
+    let of_root = ["Root VP 0", "Root VP elsewhere"];
+    assert_eq!(
+        there(0),
+        [&["Hv LP 0"], &of_root[..], &["same:Hv VP 0"]].concat()
+    );
     assert_eq!(
         there(1),
-        ["Hv LP 0", "Root VP 0", "same:Hv VP 0", "same:Hv VP 1"]
+        [
+            &["Hv LP 0"],
+            &of_root[..],
+            &["same:Hv VP 0", "same:Hv VP 1"]
+        ]
+        .concat()
     );
     let everybody_of_two = [
         "Hv LP 0",
         "Hv LP 1",
         "Root VP 0",
+        "Root VP elsewhere",
         "other:Hv VP 0",
         "same:Hv VP 0",
     ];

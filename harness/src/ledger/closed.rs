@@ -19,7 +19,7 @@ pub(crate) struct Closed {
     pub(super) controls: Vec<(Nanos, GuestId, Controls)>,
     /// How precisely.
     pub(crate) precision: Precision,
-    /// Those of periodic VPs.
+    /// Those of VPs that wake once in a period.
     pub(crate) wakes: Vec<Wake>,
     /// Time for which LPs idled while a VP that may run there was Ready.
     pub(crate) idle_while_ready: Nanos,

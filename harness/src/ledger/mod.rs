@@ -26,7 +26,7 @@ use wakes::Wakes;
 pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
 pub(crate) use outlook::Outlook;
-pub(crate) use wakes::Wake;
+pub(crate) use wakes::{Wake, periodic_burst};
 pub(crate) use window::{VpSums, Window};
 
 /// The length of the shortest window that is judged.

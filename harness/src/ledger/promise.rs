@@ -27,7 +27,9 @@ pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
         Payload::Periodic { period, run }
         | Payload::Probe { period, run }
         | Payload::Bursts {
-            every: period, run, ..
+            every: period,
+            run,
+            random: false,
         } => Some(run.0 as f64 / period.0 as f64),
         _ => None,
     }

@@ -1,7 +1,7 @@
-//! How soon periodic VPs have the CPU after they wake, and whether the outer host disturbed that.
+//! How soon VPs that wake once in a period have the CPU then, and whether the outer host disturbed that.
 
-use apportion_hypervisor::RunSpec;
 use apportion_hypervisor::dispatch_log::{Dispatch, Reason};
+use apportion_hypervisor::{Payload, RunSpec};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 
 /// A slice's planned end, and so much later nobody but the outer host holds it up.
@@ -37,11 +37,19 @@ struct Pending {
     reserve: f64,
 }
 
-/// Follows every periodic VP.
+/// What a VP with this payload wants each time that it wakes, if it wakes once in a period.
+pub(crate) fn periodic_burst(payload: Payload) -> Option<Nanos> {
+    match payload {
+        Payload::Periodic { run, .. } | Payload::Probe { run, .. } => Some(Nanos(run.0)),
+        _ => None,
+    }
+}
+
+/// Follows every VP that has a [`periodic_burst`].
 #[derive(Debug)]
 pub(super) struct Wakes {
     slice: Nanos,
-    /// By VP: the burst it wants, if it is periodic, and whose it is. Empty where none is.
+    /// By VP: the burst it wants in a period, and whose it is. Empty where none does.
     bursts: Vec<Option<(Nanos, GuestId)>>,
     pending: Vec<Option<Pending>>,
     over: Vec<Wake>,
@@ -51,9 +59,9 @@ pub(super) struct Wakes {
 
 impl Wakes {
     pub(super) fn new(spec: &RunSpec, owners: &[(GuestId, u32)]) -> Wakes {
-        let burst = |&(guest, _): &(GuestId, u32)| match spec.guests[guest.index()].payload {
-            apportion_hypervisor::Payload::Periodic { run, .. } => Some((Nanos(run.0), guest)),
-            _ => None,
+        let burst = |&(guest, _): &(GuestId, u32)| {
+            let burst = periodic_burst(spec.guests[guest.index()].payload)?;
+            Some((burst, guest))
         };
         let mut bursts: Vec<_> = owners.iter().map(burst).collect();
         if bursts.iter().all(Option::is_none) {

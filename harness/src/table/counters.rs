@@ -151,7 +151,7 @@ fn calls_row(vp: &VpCounters, wall_ns: u64) -> [String; 7] {
 const ROOT: [&str; 2] = ["root VP", "total %"];
 
 fn root_row(root: &RootCounters, wall_ns: u64) -> [String; 2] {
-    [root.root.to_string(), pct(root.rates(wall_ns).run_pct)]
+    [root.place(), pct(root.rates(wall_ns).run_pct)]
 }
 
 fn pct(value: f64) -> String {
@@ -200,10 +200,16 @@ mod tests {
                     ..Intercepts::default()
                 },
             }],
-            roots: vec![RootCounters {
-                root: 0,
-                run_ns: 30_000_000,
-            }],
+            roots: vec![
+                RootCounters {
+                    lp: Some(0),
+                    run_ns: 30_000_000,
+                },
+                RootCounters {
+                    lp: None,
+                    run_ns: 5_000_000,
+                },
+            ],
             ..Snapshot::default()
         };
         assert_eq!(
@@ -222,9 +228,10 @@ mod tests {
 |-------|----|--------------|--------------|--------------|-------------------|-----------|
 | prod  | 3  |         19.0 |         15.0 |          2.0 |                12 |        11 |",
                 "\
-| root VP | total % |
-|---------|---------|
-| 0       |    1.50 |",
+| root VP   | total % |
+|-----------|---------|
+| 0         |    1.50 |
+| elsewhere |    0.25 |",
             ]
         );
         for line in tables(&counted).iter().flat_map(|it| it.lines()) {

@@ -175,6 +175,7 @@ fn counters_tell_rates_over_the_time_between_them() {
             posted: count,
             ..VpSnapshot::default()
         }],
+        ..Snapshot::default()
     };
     live.counters(&snapshot(1_000, 0));
     live.counters(&snapshot(1_500, 100));

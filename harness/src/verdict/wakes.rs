@@ -1,10 +1,9 @@
-//! How long periodic guests wait after each awakening, against the bound that a reserve gives.
+//! How long guests that wake once in a period wait after each awakening, against the bound that a reserve gives.
 
 use super::Judge;
 use super::bounds::Bounds;
-use crate::ledger::Wake;
+use crate::ledger::{Wake, periodic_burst};
 use crate::statistics::quantile;
-use apportion_hypervisor::Payload;
 use apportion_recording::{Verdict, WakeEntry, WakeStatistics};
 use apportion_scheduler::PolicyKind;
 
@@ -22,14 +21,12 @@ impl Bounds {
     }
 }
 
-/// One entry per guest with payload `periodic`.
+/// One entry per guest with payload `periodic` or `probe`.
 pub(crate) fn wakes(judge: &Judge<'_>) -> Vec<WakeEntry> {
     let bounds = judge.bounds();
     let guests = judge.planned.roster.guests();
-    let periodic = guests.filter(|guest| {
-        let payload = judge.planned.spec.guests[guest.index()].payload;
-        matches!(payload, Payload::Periodic { .. })
-    });
+    let periodic = guests
+        .filter(|guest| periodic_burst(judge.planned.spec.guests[guest.index()].payload).is_some());
     periodic
         .map(|guest| {
             let of_guest = judge.closed.wakes.iter().filter(|wake| wake.guest == guest);

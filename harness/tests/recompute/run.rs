@@ -179,8 +179,10 @@ impl Run {
             demand: entries
                 .iter()
                 .map(|guest| {
-                    let every = parameter(guest, "period_ns").or(parameter(guest, "every_ns"));
-                    Some(parameter(guest, "run_ns")? / every?)
+                    let every = parameter(guest, "period_ns").or(parameter(guest, "every_ns"))?;
+                    // What is random is not declared.
+                    let declared = parameter(guest, "random").unwrap_or(0.0) == 0.0;
+                    declared.then_some(parameter(guest, "run_ns")? / every)
                 })
                 .collect(),
             burst: entries

@@ -42,7 +42,7 @@ struct Session {
     ran: Nanos,
     /// The last reference time that it was told.
     told: u64,
-    /// Dispatches that it has ended without going to sleep.
+    /// Dispatches that it has ended at a price: without going to sleep, or to sleep for as short as it likes.
     endings: u64,
     /// Lines that were kept, and those of them that were taken.
     said: u64,
@@ -157,15 +157,23 @@ impl Session {
             (Ok(Request::LongSpin | Request::Idle(Some(_))), None) => {
                 assert_eq!(after.ignored - before.ignored, 1);
             }
-            (Ok(Request::Idle(Some(_))), Some(Want::Sleep(Some(until)))) => {
-                assert!(until >= now, "{until} has passed by {now}");
+            (Ok(Request::Idle(wanted)), Some(Want::Sleep { until, least })) => {
+                assert_eq!(wanted.is_some(), until.is_some());
+                assert!(until.is_none_or(|until| until >= now), "passed by {now}");
+                self.slept(now, least);
             }
-            (Ok(Request::Idle(None) | Request::Done), Some(Want::Sleep(None))) => {}
+            (Ok(Request::Done), Some(Want::Sleep { until: None, least })) => self.slept(now, least),
             (Ok(Request::Log { .. }), None) => self.said += 1,
             (request, want) => panic!("{request:?} was answered with {want:?}"),
         }
         // What it saved, and what it earned since.
         assert!(self.endings <= ENDINGS_SAVED + self.ran.0 / ENDING_COSTS.0);
+    }
+
+    /// A sleep that may be over at once costs what any end of a dispatch does.
+    fn slept(&mut self, now: Nanos, least: Nanos) {
+        assert!(least >= now, "{least} has passed by {now}");
+        self.endings += u64::from(least < now + ENDING_COSTS);
     }
 
     /// What there is in the table, with 32 bits, succeeds; but for lines that are none, or too many.

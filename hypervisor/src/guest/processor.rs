@@ -6,8 +6,8 @@ use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use std::arch::x86_64::__cpuid_count;
 
 /// Leaf 1, EDX: what x86-64-v1 has (psABI, table of micro-architecture levels), with
-/// the bits that systems expect beside it: TSC, MSR, PAE, MCE, APIC, MTRR, PGE, MCA, PAT, CLFSH.
-const LEAF1_EDX: u32 = 0x0789_e3fd | 1 << 26 | 1 << 25 | 1 << 24 | 1 << 23;
+/// the bits that systems expect beside it: TSC, MSR, PAE, MCE, APIC, PGE, MCA, PAT, CLFSH.
+const LEAF1_EDX: u32 = 0x0789_e3fd;
 /// Leaf 1, ECX: SSE3, SSSE3, CX16, SSE4.1, SSE4.2, POPCNT, and that there is a hypervisor.
 const LEAF1_ECX: u32 = 1 << 0 | 1 << 9 | 1 << 13 | 1 << 19 | 1 << 20 | 1 << 23 | 1 << 31;
 /// Leaf 0x8000_0001, EDX: SYSCALL, NX, long mode.

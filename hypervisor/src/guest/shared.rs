@@ -7,7 +7,7 @@ use apportion_abi::hypercall::{LOG_LINE, Status};
 use apportion_abi::layout;
 use apportion_abi::shared::{CallBlock, DemandRing, Piece, Record, Results, Value, VpLine};
 use std::mem::offset_of;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use vm_memory::{Bytes, GuestAddress};
 
 /// So many records can be relied on: the next one may be half written already.
@@ -108,9 +108,15 @@ impl GuestMemory {
 
     /// How many more pieces of demand VP `vp` has room for, when the host has put in `written`.
     pub(crate) fn demand_room(&self, vp: u32, written: u64) -> u64 {
+        (DemandRing::PIECES as u64).saturating_sub(written.wrapping_sub(self.demand_taken(vp)))
+    }
+
+    /// How many pieces of demand VP `vp` says it has taken out. What was put in before is there for it to see.
+    pub(crate) fn demand_taken(&self, vp: u32) -> u64 {
         let ring = layout::demand_ring(vp);
-        let taken = self.load(GuestAddress(ring + offset_of!(DemandRing, taken) as u64));
-        (DemandRing::PIECES as u64).saturating_sub(written.wrapping_sub(taken))
+        // The VP says so before it looks whether there is more, the host puts in more before it looks here.
+        std::sync::atomic::fence(SeqCst);
+        self.load(GuestAddress(ring + offset_of!(DemandRing, taken) as u64))
     }
 
     /// Puts in VP `vp`'s piece of demand number `written`: so much CPU time in ns, at a reference time.

@@ -38,16 +38,16 @@ impl Ended {
         let Left::Wants(want) = self.left else {
             return After::Run;
         };
-        let until = match want {
+        let (until, least) = match want {
             Want::Spin => return After::Spin,
             Want::Yield => return After::Run,
-            Want::Sleep(until) => until,
+            Want::Sleep { until, least } => (until, least),
         };
         let until = match (until, self.interrupted) {
             (Some(until), Some(interrupt)) => Some(until.min(interrupt)),
             (until, interrupt) => until.or(interrupt),
         };
-        match until {
+        match until.map(|until| until.max(least)) {
             Some(until) if until <= now => After::Run,
             until => After::Sleep { until },
         }
@@ -241,6 +241,7 @@ impl Dispatcher<'_> {
         let work = vcpu.work();
         let mut ran = Nanos::ZERO;
         let (left, end) = loop {
+            vcpu.collect_interrupts();
             let tick = vcpu.next_tick();
             let deadline = [timer, tick].into_iter().flatten().fold(until, Nanos::min);
             let stay = vcpu.run(kicker, deadline);

@@ -18,6 +18,7 @@ use apportion_abi::{Features, Payload, Processor, StartPage, layout};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use kvm_ioctls::{Kvm, VmFd};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering::SeqCst, fence};
 
 /// For how long a trial guest may run.
 const PATIENCE: Nanos = Nanos::from_millis(1_000);
@@ -65,7 +66,7 @@ struct Vp {
     seen: u64,
     /// Of its records, overwritten before they were read.
     lost: u64,
-    arrivals: Option<std::iter::Peekable<Arrivals>>,
+    arrivals: Option<Arrivals>,
     /// Into its demand ring.
     written: u64,
     /// What it reported as measuring began.
@@ -233,16 +234,11 @@ impl Guests {
         }
     }
 
-    /// What has to be there before anybody enters: the time, and the first demand.
+    /// What has to be there before anybody enters: the time.
     pub(super) fn prepare(&mut self) {
         self.show_time();
         // Nobody has followed the clock since the last run: what that made of it counts for none.
         self.time.take_error();
-        for guest in &mut self.list {
-            for vp in 0..guest.vps.len() {
-                guest.fill_demand(vp);
-            }
-        }
     }
 
     /// A round through all guests: shows the time, puts in demand, and takes out what they left.
@@ -263,13 +259,17 @@ impl Guests {
         found
     }
 
+    /// Draws the line of time anew. Until it stands, nobody reads the old one: whatever
+    /// a VP read by that lies before the moment that the new one is drawn from.
     fn show_time(&mut self) {
-        self.time.follow();
         // Never zero, which says that a page is not valid.
         self.sequence = self.sequence.checked_add(1).unwrap_or(1);
-        for guest in self.list.iter().filter(|guest| guest.tells_time) {
-            guest.time.show(self.sequence, &guest.memory);
-        }
+        let tellers = || self.list.iter().filter(|guest| guest.tells_time);
+        tellers().for_each(|guest| guest.time.hide(&guest.memory));
+        // They see that before the clocks are read.
+        fence(SeqCst);
+        self.time.follow();
+        tellers().for_each(|guest| guest.time.show(self.sequence, &guest.memory));
     }
 
     /// Measuring begins: keeps what the VPs report.
@@ -326,26 +326,26 @@ impl Guests {
 
 impl Vp {
     fn start(&mut self, payload: Payload, now: Nanos, seed: u64) {
-        let arrivals = Arrivals::new(payload, seed, u64::from(self.id.0), now);
-        self.arrivals = arrivals.map(Iterator::peekable);
+        self.arrivals = Arrivals::new(payload, seed, u64::from(self.id.0), now);
     }
 }
 
 impl Guest {
-    /// Fills a VP's demand ring; whether it was empty, so that the VP may be waiting for it.
+    /// Fills a VP's demand ring; whether the VP may be waiting for what was put in.
     fn fill_demand(&mut self, index: usize) -> bool {
         let vp = &mut self.vps[index];
         let Some(arrivals) = &mut vp.arrivals else {
             return false;
         };
-        let number = index as u32;
-        let room = self.memory.demand_room(number, vp.written);
+        let (number, before) = (index as u32, vp.written);
+        let room = self.memory.demand_room(number, before);
         for (at, run) in arrivals.take(room as usize) {
             let at = self.time.to_guest(at);
             self.memory.put_demand(number, vp.written, at, run.0);
             vp.written = vp.written.wrapping_add(1);
         }
-        room >= apportion_abi::shared::DemandRing::PIECES as u64
+        // Asked afterwards: it may have taken its last piece, and found no other, meanwhile.
+        room > 0 && self.memory.demand_taken(number) == before
     }
 
     fn read_records(&mut self, index: usize, bursts: &mut Vec<Burst>) {

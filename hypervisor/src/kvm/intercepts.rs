@@ -37,8 +37,13 @@ pub(crate) enum Want {
     Spin,
     /// To run, once others have.
     Yield,
-    /// To sleep until woken, or until this time.
-    Sleep(Option<Nanos>),
+    /// To sleep until woken, or until a time.
+    Sleep {
+        /// Until when; `None` is until woken.
+        until: Option<Nanos>,
+        /// By itself it wakes no sooner.
+        least: Nanos,
+    },
 }
 
 /// What became of an exit.
@@ -104,14 +109,32 @@ impl Desk {
         self.saved = (self.saved + guest + service).min(most);
     }
 
-    /// Whether the VP may end its dispatch now.
-    fn may_end(&mut self) -> bool {
-        if self.saved < ENDING_COSTS {
-            self.counters.ignored.add(1);
-            return false;
+    /// Whether the VP has saved up enough to end a dispatch; it is spent then.
+    fn affords_ending(&mut self) -> bool {
+        let enough = self.saved >= ENDING_COSTS;
+        if enough {
+            self.saved = self.saved - ENDING_COSTS;
         }
-        self.saved = self.saved - ENDING_COSTS;
-        true
+        enough
+    }
+
+    /// The VP goes on wanting to run: ends its dispatch where it may.
+    fn end(&mut self, want: Want) -> Intercepted {
+        if self.affords_ending() {
+            return Intercepted::Left(Left::Wants(want));
+        }
+        self.counters.ignored.add(1);
+        Intercepted::Served
+    }
+
+    /// The VP sleeps: for some time at least, where it does that too often.
+    fn sleep(&mut self, until: Option<Nanos>) -> Intercepted {
+        let now = self.clock().now();
+        let least = match self.affords_ending() {
+            true => now,
+            false => now + ENDING_COSTS,
+        };
+        Intercepted::Left(Left::Wants(Want::Sleep { until, least }))
     }
 
     /// Serves an exit of the VP, which has run for `so_far` in this dispatch.
@@ -145,7 +168,7 @@ impl Desk {
 
     /// The output, and what the VP does next.
     fn answer(&mut self, request: Request, so_far: Nanos) -> Result<(u64, Intercepted), Status> {
-        let wants = |want| Ok((0, Intercepted::Left(Left::Wants(want))));
+        let ends = |next| Ok((0, next));
         let served = |output| Ok((output, Intercepted::Served));
         match request {
             Request::VpIndex => served(u64::from(self.index)),
@@ -156,17 +179,14 @@ impl Desk {
             Request::ReferenceTime => served(self.time.now()),
             Request::LongSpin => {
                 self.counters.long_spin_waits.add(1);
-                match self.may_end() {
-                    true => wants(Want::Spin),
-                    false => served(0),
-                }
+                ends(self.end(Want::Spin))
             }
-            Request::Idle(Some(until)) if until <= self.time.now() => match self.may_end() {
-                true => wants(Want::Yield),
-                false => served(0),
-            },
-            Request::Idle(until) => wants(Want::Sleep(until.map(|at| self.time.to_engine(at)))),
-            Request::Done => wants(Want::Sleep(None)),
+            Request::Idle(Some(until)) if until <= self.time.now() => ends(self.end(Want::Yield)),
+            Request::Idle(until) => {
+                let until = until.map(|at| self.time.to_engine(at));
+                ends(self.sleep(until))
+            }
+            Request::Done => ends(self.sleep(None)),
             Request::Log { address, length } => {
                 let text = self.memory.text(address, length);
                 let text = text.ok_or(Status::InvalidParameter)?;

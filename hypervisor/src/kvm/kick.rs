@@ -3,6 +3,7 @@
 
 use super::handshake::Handshake;
 use crate::clock::monotonic;
+use apportion_scheduler::Nanos;
 use libc::{TIMER_ABSTIME, c_int, c_void, siginfo_t, timer_settime};
 use std::cell::Cell;
 use std::io;
@@ -46,12 +47,29 @@ pub(crate) struct Caller {
     handshake: Arc<Handshake>,
     process: libc::pid_t,
     thread: libc::pid_t,
+    /// Counts the thread's CPU time.
+    cpu_clock: libc::clockid_t,
 }
 
 impl Caller {
     /// The dispatcher's thread, as the kernel numbers it.
     pub(crate) fn thread(&self) -> i32 {
         self.thread
+    }
+
+    /// CPU time that the thread has received so far, looked at from anywhere; `None` once it has ended.
+    pub(crate) fn cpu(&self) -> Option<Nanos> {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `time` is valid for the call; the clock of a thread that has ended gives an error.
+        match unsafe { libc::clock_gettime(self.cpu_clock, &mut time) } {
+            0 => Some(Nanos(
+                time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64,
+            )),
+            _ => None,
+        }
     }
 
     /// Makes the dispatcher leave its VP and decide anew.
@@ -88,11 +106,18 @@ impl Kicker {
         if unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) } != 0 {
             return Err(io::Error::last_os_error());
         }
+        let mut cpu_clock = 0;
+        // SAFETY: a thread's own handle is valid as long as it runs; the pointer is valid for the call.
+        match unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut cpu_clock) } {
+            0 => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
         CURRENT.set(Arc::as_ptr(&handshake));
         let caller = Caller {
             handshake: handshake.clone(),
             process,
             thread,
+            cpu_clock,
         };
         Ok((Kicker { handshake, timer }, caller))
     }

@@ -77,7 +77,7 @@ impl KvmEngine {
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| unusable(format!("KVM does not tell its CPUID: {error}")))?;
         kick::install_handler()
-            .and_then(|()| seccomp::install_handler())
+            .and_then(|()| seccomp::prepare())
             .map_err(|error| unusable(format!("no signal handler can be installed: {error}")))?;
         let clock = Clock::start();
         let ticks_per_ms = ticks_per_ms(&kvm);

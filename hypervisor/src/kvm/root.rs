@@ -79,6 +79,7 @@ impl<'a> Root<'a> {
         self.guests.prepare();
         let start = self.shared.start_guests();
         self.guests.start(start, self.spec.seed);
+        self.look_after()?;
         for guest in 0..self.spec.guests.len() as u32 {
             let entry = LogEntry::GuestStarted {
                 guest: GuestId(guest),
@@ -148,6 +149,9 @@ impl<'a> Root<'a> {
         self.look_after()?;
         // Before interrupts are settled: what they make a VP do is no part of the run.
         let reports = self.guests.reports();
+        let now = self.shared.clock.now();
+        let handled = self.guests.interrupts_handled();
+        let mut counters = self.census.take(now, self.shared, &handled);
         self.drain(Nanos(u64::MAX))?;
         self.hand_over_decisions()?;
         let settled = self.shared.settle();
@@ -156,12 +160,16 @@ impl<'a> Root<'a> {
             step,
             source,
         })?;
-        let now = self.shared.clock.now();
         let handled = self.guests.interrupts_handled();
+        let settled = self.shared.vp_infos().iter().zip(handled);
+        for (vp, (info, handled)) in counters.vps.iter_mut().zip(settled) {
+            vp.injected = info.counters.injected.get();
+            vp.handled = handled;
+        }
         Ok(End {
             memory,
             reports,
-            counters: self.census.take(now, self.shared, &handled),
+            counters,
             clock_error: self.guests.clock_error(),
         })
     }

@@ -9,7 +9,10 @@
 //!
 //! The filter is no wall between threads: dispatchers and the root share their memory, and the root is not filtered.
 //! A panic with RUST_BACKTRACE shows its message and place but no frames, whose names lie in files.
-#![expect(unsafe_code, reason = "a signal handler that answers a system call")]
+#![expect(
+    unsafe_code,
+    reason = "a signal handler that answers a system call; an option of the allocator"
+)]
 
 use super::interrupts::KVM_INTERRUPT;
 use crate::clock::monotonic;
@@ -208,11 +211,23 @@ extern "C" fn on_refused(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// Installs the handler, once per process is enough.
-pub(super) fn install_handler() -> io::Result<()> {
+/// Prepares the process for [`restrict`], once is enough.
+pub(super) fn prepare() -> io::Result<()> {
+    keep_heaps();
     register_signal_handler(libc::SIGSYS, on_refused)
         .map_err(|e| io::Error::from_raw_os_error(e.errno()))
 }
+
+/// Lets no heap of a thread shrink: the first time that one does, glibc reads
+/// in a file how memory is overcommitted, which may be on a dispatcher.
+#[cfg(target_env = "gnu")]
+fn keep_heaps() {
+    // SAFETY: sets a number of the allocator. What may go wrong is that it stays as it is.
+    unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, c_int::MAX) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn keep_heaps() {}
 
 /// From here on, and for ever, the calling thread may make no call but those [`allowed`]; `refusal` tells if it tried.
 /// Also, it gains no privileges any more (no_new_privs).
@@ -251,7 +266,7 @@ mod tests {
         act: impl FnOnce(&Kicker, &Caller) -> T + Send,
     ) -> (thread::Result<T>, Option<u32>) {
         kick::install_handler().unwrap();
-        install_handler().unwrap();
+        prepare().unwrap();
         let refusal = Refusal::none_yet();
         let result = thread::scope(|scope| {
             let thread = scope.spawn(move || {
@@ -320,6 +335,8 @@ mod tests {
             caller.call();
             let grows: Vec<u64> = (0..300_000).filter(|it| it % 3 > 0).collect();
             let reports: Vec<String> = grows.iter().map(|it| format!("{it:#x}")).collect();
+            // Too small to be mapped each: the heap grows by them, and shrinks again.
+            drop((0..50).map(|_| vec![1_u8; 100_000]).collect::<Vec<_>>());
             sender.send(reports).unwrap();
             let held = Mutex::new(());
             let nap = Duration::from_millis(5);

@@ -154,13 +154,19 @@ impl Shared {
         Ok((LogEntry::of_action(action, added, now), happened))
     }
 
-    /// Posts interrupts to all VPs of a guest. One that sleeps wakes for them;
-    /// one that runs leaves for a moment to be given them; any other gets them when it next runs.
+    /// Posts interrupts to all VPs of a guest. One that sleeps by its own will
+    /// wakes for them; one that runs leaves for a moment to be given them; any
+    /// other gets them when it next runs.
     fn post(&self, core: &mut Core, now: Nanos, guest: GuestId, count: u32) {
         let vps = core.scheduler.machine().guest(guest).vps.clone();
         for vp in vps {
-            self.vp_infos[vp.index()].mailbox.post(u64::from(count));
-            core.scheduler.wake(now, vp);
+            let info = &self.vp_infos[vp.index()];
+            info.counters.post(u64::from(count));
+            info.mailbox.post(u64::from(count));
+            // Whose sleeps are the host's doing wants nothing before its time.
+            if !core.demands[vp.index()].sleeps() {
+                core.scheduler.wake(now, vp);
+            }
             if let VpState::Running { lp, .. } = core.scheduler.machine().vp(vp).state
                 && let Some(caller) = self.callers[lp.index()].get()
             {
@@ -183,6 +189,15 @@ impl Shared {
         &self.vp_infos
     }
 
+    /// CPU time that the LP's dispatcher has received so far.
+    pub(crate) fn dispatcher_cpu(&self, lp: usize) -> Nanos {
+        let counted = Nanos(self.lp_counters[lp].thread.get());
+        let caller = self.callers[lp].get();
+        caller
+            .and_then(Caller::cpu)
+            .map_or(counted, |now| now.max(counted))
+    }
+
     /// By LP.
     pub(crate) fn lp_counters(&self) -> &[LpCounters] {
         &self.lp_counters
@@ -197,7 +212,7 @@ impl Shared {
     /// interrupts that it was posted, so that as many are handled as were posted.
     pub(crate) fn settle(&self) -> Result<(), SetUpError> {
         let crashed: Vec<GuestId> = lock(&self.crashes).iter().map(|it| it.guest).collect();
-        let posted = |vp: &VpInfo| vp.counters.posted.get() > 0 && !crashed.contains(&vp.guest);
+        let posted = |vp: &VpInfo| vp.counters.posted() > 0 && !crashed.contains(&vp.guest);
         let vps = self.vps.iter().zip(&self.vp_infos);
         let open: Vec<&Mutex<Vcpu>> = vps
             .filter(|(_, info)| posted(info))

@@ -4,10 +4,10 @@ use super::tsc;
 use crate::clock::Clock;
 use crate::guest::GuestMemory;
 use crate::reference::{Reference, since};
-use apportion_abi::clock::{Line, UNIT_NS};
+use apportion_abi::clock::UNIT_NS;
 use apportion_scheduler::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The reference time of all guests of an engine.
 #[derive(Debug)]
@@ -31,24 +31,24 @@ impl HostTime {
         }
     }
 
-    fn line(&self) -> Option<Line> {
+    fn reference(&self) -> Option<MutexGuard<'_, Reference>> {
         let reference = self.reference.as_ref()?;
-        let reference = reference.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(reference.line())
+        Some(reference.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// In units of 100 ns since the engine's origin.
     fn now(&self) -> u64 {
-        match self.line() {
-            Some(line) => line.at(tsc::ticks()),
+        match self.reference() {
+            // Under the lock: the line may be another one afterwards.
+            Some(reference) => reference.line().at(tsc::ticks()),
             None => self.clock.now().0 / UNIT_NS,
         }
     }
 
-    /// Follows the clock; to be called several times a second, and followed by [`GuestTime::show`].
+    /// Follows the clock, several times a second. No page may show the line
+    /// meanwhile: see [`GuestTime::hide`] and [`GuestTime::show`].
     pub(super) fn follow(&self) {
-        if let Some(reference) = &self.reference {
-            let mut reference = reference.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut reference) = self.reference() {
             let now = tsc::sample(self.clock);
             let shown = reference.line().at(now.tsc).saturating_mul(UNIT_NS);
             self.worst.fetch_max(shown.abs_diff(now.ns), Relaxed);
@@ -99,9 +99,14 @@ impl GuestTime {
         (at.0 / UNIT_NS).saturating_sub(self.epoch)
     }
 
+    /// Makes the guest's page show nothing: its VPs ask by hypercall meanwhile.
+    pub(super) fn hide(&self, memory: &GuestMemory) {
+        memory.show_time(0, None);
+    }
+
     /// Makes the guest's page show the line as it is.
     pub(super) fn show(&self, sequence: u32, memory: &GuestMemory) {
-        let line = self.host.line().map(|line| since(line, self.epoch));
-        memory.show_time(sequence, line);
+        let line = self.host.reference().map(|reference| reference.line());
+        memory.show_time(sequence, line.map(|line| since(line, self.epoch)));
     }
 }

@@ -46,7 +46,8 @@ pub(crate) struct Stay {
     pub(crate) times: Times,
 }
 
-/// CPU time of the thread that runs a VP, from when it first entered until it last left or was served.
+/// CPU time of the thread that runs a VP, from when it was first given an
+/// interrupt or entered until it last left or was served.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
     begun: Option<Nanos>,
@@ -58,6 +59,11 @@ pub(crate) struct Times {
 }
 
 impl Times {
+    /// What follows is done for the VP.
+    fn begin(&mut self) {
+        self.begun.get_or_insert_with(thread_cpu);
+    }
+
     fn enter(&mut self) {
         self.entered = thread_cpu();
         self.begun.get_or_insert(self.entered);
@@ -72,7 +78,7 @@ impl Times {
         self.ended = thread_cpu();
     }
 
-    /// What the VP is charged: inside KVM_RUN, and serving its intercepts.
+    /// What the VP is charged: inside KVM_RUN, and serving its intercepts and interrupts.
     pub(crate) fn ran(&self) -> Nanos {
         self.begun
             .map_or(Nanos::ZERO, |begun| self.ended.since(begun))
@@ -175,6 +181,12 @@ impl Vcpu {
         self.interrupts.next_tick()
     }
 
+    /// Takes what interrupts it has been posted, and the ticks that are due.
+    pub(crate) fn collect_interrupts(&mut self) {
+        let now = self.desk.clock().now();
+        self.interrupts.collect(now, self.desk.counters());
+    }
+
     /// Runs the VP on the calling thread, and serves what it asks for, until
     /// `deadline`, until called away, or until it wants something else.
     pub(crate) fn run(&mut self, kicker: &Kicker, deadline: Nanos) -> Stay {
@@ -196,14 +208,15 @@ impl Vcpu {
     }
 
     fn run_published(&mut self, kicker: &Kicker, deadline: u64, times: &mut Times) -> Left {
-        self.interrupts
-            .collect(self.desk.clock().now(), self.desk.counters());
         loop {
             // K2. Armed anew on every pass: a signal of an earlier dispatch may
             // have come in the place of this one's.
             kicker.arm(deadline);
             if kicker.handshake().due(monotonic()) {
                 return Left::Kicked; // K3
+            }
+            if self.interrupts.waiting() {
+                times.begin();
             }
             if let Err(error) = self.interrupts.inject(&mut self.fd, self.desk.counters()) {
                 return Left::Failed(error);
@@ -214,12 +227,19 @@ impl Vcpu {
             match exit {
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {}
                 Err(error) => {
-                    return Left::Failed(io::Error::from_raw_os_error(error.errno()));
+                    let source = io::Error::from_raw_os_error(error.errno());
+                    return match error.errno() {
+                        // Memory that it touched, or what it made of its page tables.
+                        libc::EFAULT | libc::ENOMEM | libc::EHWPOISON | libc::EIO => {
+                            Left::Crashed(format!("KVM_RUN: {source}"))
+                        }
+                        _ => Left::Failed(source),
+                    };
                 }
                 Ok(exit) => {
                     let served = self.desk.serve(&exit, times.guest);
+                    times.served();
                     if let Intercepted::Left(left) = served {
-                        times.served();
                         return left;
                     }
                 }
@@ -237,11 +257,12 @@ impl Vcpu {
         let slot = Nanos::from_micros(200);
         loop {
             let now = self.desk.clock().now();
-            let posted = self.desk.counters().posted.get();
+            let posted = self.desk.counters().posted();
             let open = self.interrupts.waiting() || handled(self) < posted;
             if !open || now >= deadline {
                 return;
             }
+            self.collect_interrupts();
             match self.run(kicker, deadline.min(now + slot)).left {
                 Left::Kicked | Left::Wants(_) => {}
                 Left::Crashed(_) | Left::Failed(_) => return,

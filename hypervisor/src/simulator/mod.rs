@@ -20,7 +20,7 @@ mod spin;
 mod trace;
 
 use crate::engine::{Engine, EngineError, Observer, RunOutcome};
-use crate::run_spec::RunSpec;
+use crate::run_spec::{Action, Change, RunSpec};
 use apportion_abi::{Ns, Payload};
 use apportion_scheduler::Nanos;
 pub use trace::Trace;
@@ -76,13 +76,17 @@ impl Engine for SimulatorEngine {
     }
 }
 
-/// Why virtual time would never pass, where it would not.
+/// What of a run the simulator cannot do.
 fn unsupported(spec: &RunSpec) -> Option<String> {
     if spec.lps == 0 {
         return Some("the simulator needs at least one LP".to_owned());
     }
     if spec.slice == Nanos::ZERO {
         return Some("the simulator needs a slice above zero".to_owned());
+    }
+    let posts = |change: &Change| matches!(change.action, Action::PostInterrupts { .. });
+    if spec.changes.iter().any(posts) {
+        return Some("interrupts are posted, which are not simulated".to_owned());
     }
     spec.guests.iter().find_map(|guest| {
         let what = match guest.payload {

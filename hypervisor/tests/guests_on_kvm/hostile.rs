@@ -4,13 +4,15 @@
 use crate::kvm_only::Test;
 use crate::rig::{Keep, burners, guest, lps, run};
 use apportion_hypervisor::counters::{Intercept, VpSnapshot};
+use apportion_hypervisor::dispatch_log::Reason;
 use apportion_hypervisor::{Attack, Payload, RunOutcome};
-use apportion_scheduler::{GuestId, Nanos, PolicyKind};
+use apportion_scheduler::{GuestId, Nanos, PolicyKind, VpId};
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 5] = [
     ("attacks_that_kill_their_guest_are_named", deadly),
     ("attacks_that_go_on_cost_nobody_else_anything", endless),
     ("a_storm_of_hypercalls_is_charged_to_its_guest", storm),
+    ("a_storm_of_sleeps_ends_few_dispatches", sleeps),
     ("a_guest_that_floods_the_log_is_not_heard", flood),
 ];
 
@@ -114,12 +116,27 @@ fn storm() {
         "{counters:?}"
     );
     // What serving it took is its own, and it got no more than its quarter with it.
-    assert!(counters.service > Nanos::ZERO);
+    // Each costs two readings of the thread's CPU time: system calls, no less than 50 ns on any machine.
+    let served = counters.intercepts[Intercept::Hypercall as usize];
+    assert!(counters.service > Nanos(100 * served), "{counters:?}");
     let spent = keep.sum(|d| d.ran.0, [3].into_iter());
     let charged = (counters.guest + counters.service).0 as f64;
     assert!((charged - spent).abs() < 0.01 * spent, "{charged}, {spent}");
     let all = spent + keep.sum(|d| d.ran.0, 0..3);
     assert!((100.0 * spent / all - 25.0).abs() < 1.5);
+}
+
+/// Once per 100 us of its time, whether it slept or ran: that is what recording each may cost.
+fn sleeps() {
+    let (keep, outcome) = beside(Attack::IdleStorm);
+    assert_even(Attack::IdleStorm, &keep);
+    let ended = keep.dispatches.iter().filter(|dispatch| {
+        dispatch.vp == VpId(3) && matches!(dispatch.reason, Reason::Idle | Reason::Hypercall)
+    });
+    let (ended, lived) = (ended.count() as u64, outcome.stopped.since(outcome.start).0);
+    println!("{ended} in {lived} ns");
+    assert!(ended > 100, "{ended}");
+    assert!(ended <= 16 + lived / 100_000, "{ended} in {lived} ns");
 }
 
 fn flood() {

@@ -1,5 +1,6 @@
 //! What tests on KVM run guests with, and what they keep of a run.
 
+use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry};
 use apportion_hypervisor::kvm::KvmEngine;
 use apportion_hypervisor::{
@@ -27,6 +28,7 @@ pub(crate) struct Keep {
     pub(crate) refused: Vec<String>,
     pub(crate) bursts: Vec<Burst>,
     pub(crate) said: Vec<Said>,
+    pub(crate) counted: Vec<Snapshot>,
 }
 
 impl Observer for Keep {
@@ -57,6 +59,11 @@ impl Observer for Keep {
 
     fn said(&mut self, said: &Said) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.said.push(said.clone());
+        Ok(())
+    }
+
+    fn counters(&mut self, snapshot: &Snapshot) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.counted.push(snapshot.clone());
         Ok(())
     }
 

@@ -23,8 +23,14 @@ pub const CRITICAL: Limit<Nanos> = time("critical");
 /// CPU time for which a spinning VP does without its lock.
 pub const THINK: Limit<Nanos> = time("think");
 
-/// From one arrival of work to the next, on average.
-pub const EVERY: Limit<Nanos> = time("every");
+/// From one arrival of work to the next, on average. The host puts a few
+/// hundred of them in at once, some twenty times a second.
+pub const EVERY: Limit<Nanos> = Limit {
+    key: "every",
+    lowest: Nanos::from_micros(500),
+    highest: Nanos::from_millis(60_000),
+    allowed: "a time from 500us to 60s",
+};
 
 /// Time for which a VP sleeps between two bursts of work or two readings of the clock.
 pub const PAUSE: Limit<Nanos> = time("pause");

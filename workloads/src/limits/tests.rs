@@ -58,6 +58,7 @@ fn words_and_numbers_agree() {
     named(ADD_VPS);
     named(PERIOD);
     named(PAUSE);
+    named(EVERY);
     named(MEMORY);
     named(TICKS);
     named(INTERRUPTS);

@@ -7,13 +7,16 @@ use apportion_abi::Ns;
 use apportion_abi::clock::UNIT_NS;
 use apportion_abi::hypercall::FOREVER;
 use apportion_abi::shared::{DemandRing, Value};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::fence;
 
 /// Does what the demand ring says, piece by piece.
 pub fn bursts(vp: &Vp) -> ! {
     let speed = Speed::measure(vp);
     loop {
         let taken = vp.demand.taken.load(Relaxed);
+        // The host puts in more before it looks whether this one waits for it.
+        fence(SeqCst);
         if vp.demand.written.load(Acquire) == taken {
             // The host wakes it once there is more.
             calls::idle_until(vp, FOREVER);

@@ -2,6 +2,7 @@
 //! volatile raw accesses, and nothing in here relies on what was destroyed.
 
 use crate::calls;
+use crate::time;
 use crate::vp::Vp;
 use crate::work::work;
 use apportion_abi::hypercall::Call;
@@ -39,6 +40,10 @@ pub fn attack(vp: &Vp, attack: Attack) -> ! {
         },
         Attack::NotifyStorm => loop {
             calls::notify_long_spin_wait(vp, random.next());
+            work(vp, 1);
+        },
+        Attack::IdleStorm => loop {
+            calls::idle_until(vp, time::now(vp) + 1);
             work(vp, 1);
         },
         Attack::WildRead => loop {

@@ -8,15 +8,13 @@ use std::collections::HashMap;
 pub struct Instances {
     /// Number of LPs.
     pub lps: u32,
-    /// Number of the root's VPs.
-    pub roots: u32,
     /// Guests and their numbers of VPs, those that are added on the way too.
     pub vps: Vec<(String, u32)>,
 }
 
 impl Instances {
     /// Of all experiments of a recording. Guests of the same name in several
-    /// experiments share columns; the root has a VP per LP, as Hyper-V's has.
+    /// experiments share columns.
     pub fn of(manifest: &Manifest) -> Instances {
         let most_lps = manifest.experiments.iter().map(|it| it.lps).max();
         let lps = most_lps.unwrap_or_default();
@@ -34,8 +32,12 @@ impl Instances {
                 vps[place].1 = vps[place].1.max(guest.vps.saturating_add(added));
             }
         }
-        let roots = lps;
-        Instances { lps, roots, vps }
+        Instances { lps, vps }
+    }
+
+    /// The root's: one per LP, as Hyper-V's has, and one for all other CPUs.
+    pub(super) fn every_root(&self) -> impl Iterator<Item = Option<u32>> {
+        (0..self.lps).map(Some).chain([None])
     }
 
     /// Every VP: its guest, and its number there.

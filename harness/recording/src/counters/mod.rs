@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub lps: Vec<LpCounters>,
     /// The VPs that are or have been there.
     pub vps: Vec<VpCounters>,
-    /// The threads of the host that manage the guests.
+    /// The root, whatever manages the guests: by LP, then on all other CPUs.
     pub roots: Vec<RootCounters>,
 }
 
@@ -78,9 +78,9 @@ pub struct VpCounters {
     pub long_spin_waits: u64,
     /// Interrupts that somebody raised for it.
     pub interrupts_posted: u64,
-    /// Interrupts that it took.
+    /// Interrupts that it was given.
     pub interrupts_delivered: u64,
-    /// Interrupts raised and not yet taken: a gauge, how many there are now.
+    /// Interrupts raised and not yet given to it: a gauge, how many there are now.
     pub interrupts_pending: u64,
     /// Why KVM_RUN came back.
     pub intercepts: Intercepts,
@@ -103,11 +103,11 @@ pub struct Intercepts {
     pub other: u64,
 }
 
-/// What a thread of the root took.
+/// What the root took where it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RootCounters {
-    /// Which, counted from 0.
-    pub root: u32,
+    /// On which LP; empty for CPUs that are none.
+    pub lp: Option<u32>,
     /// Its CPU time, ns.
     pub run_ns: u64,
 }
@@ -122,12 +122,7 @@ impl Snapshot {
             wall_ns: self.wall_ns.saturating_sub(earlier.wall_ns),
             lps: differences(&self.lps, &earlier.lps, |it| it.lp, LpCounters::since),
             vps: differences(&self.vps, &earlier.vps, VpCounters::key, VpCounters::since),
-            roots: differences(
-                &self.roots,
-                &earlier.roots,
-                |it| it.root,
-                RootCounters::since,
-            ),
+            roots: differences(&self.roots, &earlier.roots, |it| it.lp, RootCounters::since),
         }
     }
 }
@@ -221,12 +216,22 @@ impl Intercepts {
 }
 
 impl RootCounters {
+    /// Which it is, as it is written: its LP's number, or `elsewhere`.
+    pub fn place(&self) -> String {
+        place(self.lp)
+    }
+
     fn since(&self, earlier: &RootCounters) -> RootCounters {
         RootCounters {
-            root: self.root,
+            lp: self.lp,
             run_ns: self.run_ns.saturating_sub(earlier.run_ns),
         }
     }
+}
+
+/// See [`RootCounters::place`].
+fn place(lp: Option<u32>) -> String {
+    lp.map_or("elsewhere".to_owned(), |lp| lp.to_string())
 }
 
 #[cfg(test)]

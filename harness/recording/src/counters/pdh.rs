@@ -1,6 +1,6 @@
 //! `counters.csv` as Windows' Performance Monitor writes and reads it (PDH-CSV 4.0), under Hyper-V's names.
 
-use super::{Instances, LpRates, RootRates, Snapshot, VpCounters, VpRates};
+use super::{Instances, LpRates, RootRates, Snapshot, VpCounters, VpRates, place};
 use crate::manifest::Manifest;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -100,8 +100,9 @@ impl Pdh {
             let instance = format!("{}:Hv VP {vp}", cleaned(guest));
             self.name(&mut names, VP, &instance, VP_COUNTERS);
         }
-        for root in 0..self.instances.roots {
-            self.name(&mut names, ROOT, &format!("Root VP {root}"), ROOT_COUNTERS);
+        for lp in self.instances.every_root() {
+            let instance = format!("Root VP {}", place(lp));
+            self.name(&mut names, ROOT, &instance, ROOT_COUNTERS);
         }
         names
     }
@@ -146,13 +147,13 @@ impl Pdh {
             (VpCounters::key(vp), of_vp)
         });
         let roots = counted.roots.iter();
-        let roots = roots.map(|root| (root.root, root.rates(wall_ns)));
+        let roots = roots.map(|root| (root.lp, root.rates(wall_ns)));
 
         let instances = &self.instances;
         let mut fields = vec![time(total.unix_ms)];
         values(&mut fields, LP_COUNTERS, 0..instances.lps, lps);
         values(&mut fields, VP_COUNTERS, instances.every_vp(), vps);
-        values(&mut fields, ROOT_COUNTERS, 0..instances.roots, roots);
+        values(&mut fields, ROOT_COUNTERS, instances.every_root(), roots);
         fields
     }
 }

@@ -110,12 +110,12 @@ const VP: &Metrics<VpCounters> = &[
     ),
     (
         "vp_interrupts_delivered_total",
-        "Interrupts that the VP took.",
+        "Interrupts that the VP was given.",
         |vp| Count(vp.interrupts_delivered),
     ),
     (
         "vp_interrupts_pending",
-        "Interrupts raised for the VP and not yet taken.",
+        "Interrupts raised for the VP and not yet given to it.",
         |vp| Count(vp.interrupts_pending),
     ),
 ];
@@ -128,7 +128,7 @@ const INTERCEPTS: &Metrics<u64> = &[(
 
 const ROOT: &Metrics<RootCounters> = &[(
     "root_run_seconds_total",
-    "CPU time of a thread of the root.",
+    "CPU time of the root that was seen on an LP, or elsewhere.",
     |root| Nanos(root.run_ns),
 )];
 
@@ -189,7 +189,7 @@ impl Run {
         let lp = |it: &LpCounters| labelled(format!(r#"lp="{}""#, it.lp));
         let vp =
             |it: &VpCounters| labelled(format!(r#"guest="{}",vp="{}""#, escaped(&it.guest), it.vp));
-        let root = |it: &RootCounters| labelled(format!(r#"root="{}""#, it.root));
+        let root = |it: &RootCounters| labelled(format!(r#"root="{}""#, it.place()));
         let by_kind = vps
             .iter()
             .flat_map(|it| it.intercepts.by_kind().map(|kind| (vp(it), kind)));

@@ -38,7 +38,7 @@ fn snapshot(n: u64) -> Snapshot {
             },
         }],
         roots: vec![RootCounters {
-            root: 2,
+            lp: Some(2),
             run_ns: n * 60,
         }],
     }

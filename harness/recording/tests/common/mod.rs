@@ -148,9 +148,12 @@ pub(crate) fn snapshot(wall_ns: u64, lps: u32, vps: &[(&str, u32)], roots: u32) 
             })
             .collect(),
         roots: (0..roots)
-            .map(|root| RootCounters {
-                root,
-                run_ns: tenths * u64::from(root + 1),
+            .map(Some)
+            .chain((roots > 0).then_some(None))
+            .zip(1..)
+            .map(|(lp, times)| RootCounters {
+                lp,
+                run_ns: tenths * times,
             })
             .collect(),
     }
