@@ -1,5 +1,7 @@
 //! What the host is and what it took from us: CPUs, steal, KVM's flavour.
 
+mod memory;
+
 use apportion_scheduler::Nanos;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{
@@ -8,6 +10,9 @@ use rustix::thread::{
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::Path;
+
+pub use memory::available_memory;
+pub(crate) use memory::usable_memory;
 
 /// The host CPUs that this process may run on, in order.
 pub fn cpus() -> Vec<u32> {
@@ -80,16 +85,6 @@ fn parse_cpu_times(stat: &str, cpus: &[u32]) -> Option<Vec<CpuTimes>> {
         })
     };
     cpus.iter().map(of).collect()
-}
-
-/// Bytes of memory that the host could still give out; `None` where the kernel does not tell.
-pub fn available_memory() -> Option<u64> {
-    let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
 }
 
 /// Involuntary context switches of a thread of this process since it began.

@@ -204,7 +204,7 @@ fn memory(start: &StartPage) -> Result<Arc<GuestMemory>, StepError> {
 pub(super) fn check_memory(spec: &RunSpec) -> Result<(), EngineError> {
     // What a guest never touches costs nothing, but nobody can promise that.
     let wanted = spec.guests.iter().map(|guest| guest.memory).sum();
-    match host::available_memory() {
+    match host::usable_memory() {
         Some(available) if wanted > available => {
             Err(EngineError::TooLittleMemory { wanted, available })
         }
