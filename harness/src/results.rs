@@ -25,7 +25,7 @@ pub(crate) fn results(
         let reports: Vec<&VpReport> = reports.filter(|it| vps.contains(&it.vp)).collect();
         let sums = Sums {
             reports: &reports,
-            seconds: measured.end.since(measured.start).as_secs_f64(),
+            seconds: between_readings(outcome).as_secs_f64(),
         };
         let mut values = sums.of(spec.payload);
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
@@ -34,12 +34,13 @@ pub(crate) fn results(
         if let Some(counters) = &outcome.counters {
             let sum = |of: fn(&VpSnapshot) -> u64| -> f64 {
                 let of_vps = vps.iter().filter_map(|vp| counters.vps.get(vp.index()));
-                of_vps.map(of).sum::<u64>() as f64
+                of_vps.map(of).fold(0, u64::saturating_add) as f64
             };
             let mut tell = |name: &str, count: f64| values.insert(name.to_owned(), count);
             if sum(|vp| vp.posted) > 0.0 {
                 tell("interrupts_posted", sum(|vp| vp.posted));
-                tell("interrupts_handled", sum(|vp| vp.handled));
+                // A guest can count as many as it likes.
+                tell("interrupts_handled", sum(|vp| vp.handled.min(vp.posted)));
             }
             if sum(|vp| vp.ignored) > 0.0 {
                 tell("calls_ignored", sum(|vp| vp.ignored));
@@ -62,47 +63,64 @@ pub(crate) fn results(
     guests.filter_map(entry).collect()
 }
 
-/// The reports of a guest's VPs.
+/// The time over which what the VPs report grew: from when it was read as
+/// measuring began, at the first of the two snapshots where there are some,
+/// until the guests were stopped. Windows may end earlier.
+fn between_readings(outcome: &RunOutcome) -> Nanos {
+    let first = outcome.measured.as_ref().map(|[before, _]| before.at);
+    outcome
+        .stopped
+        .since(first.unwrap_or(outcome.measured_from))
+}
+
+/// The reports of a guest's VPs. What none of them has is left out.
 struct Sums<'a> {
     reports: &'a [&'a VpReport],
-    /// Measured.
+    /// Between the two readings.
     seconds: f64,
 }
 
 impl Sums<'_> {
-    /// As measuring ended, over all VPs.
-    fn after(&self, value: Value) -> u64 {
-        let of_vps = self.reports.iter().map(|report| get(&report.after, value));
-        match value.fold() {
-            Fold::Sum => of_vps.fold(0, u64::wrapping_add),
-            Fold::Max => of_vps.max().unwrap_or(0),
-            Fold::Or => of_vps.fold(0, |all, bits| all | bits),
-        }
+    /// At the end, over all VPs.
+    fn after(&self, value: Value) -> Option<u64> {
+        let of_vps = self.reports.iter();
+        let of_vps = of_vps.filter_map(|report| get(&report.after, value));
+        of_vps.reduce(match value.fold() {
+            Fold::Sum => u64::saturating_add,
+            Fold::Max => u64::max,
+            Fold::Or => |all, bits| all | bits,
+        })
     }
 
-    /// Per second while measuring.
-    fn rate(&self, value: Value) -> f64 {
-        let grown = self.reports.iter().map(|report| {
-            let (before, after) = (get(&report.before, value), get(&report.after, value));
-            after.saturating_sub(before) as f64
-        });
-        grown.sum::<f64>() / self.seconds.max(1e-9)
+    /// Per second while measuring; nothing where that never began.
+    fn rate(&self, value: Value) -> Option<f64> {
+        let of = |report: &VpReport| {
+            let before = get(&report.before, value);
+            let after = get(&report.after, value).unwrap_or(0);
+            (before, after.saturating_sub(before.unwrap_or(0)) as f64)
+        };
+        let (before, grown): (Vec<_>, Vec<f64>) = self.reports.iter().map(|it| of(it)).unzip();
+        // A VP that was added on the way has none, but others have.
+        let began = before.iter().any(Option::is_some);
+        (began && self.seconds > 0.0).then(|| grown.iter().sum::<f64>() / self.seconds)
     }
 
     fn of(&self, payload: Payload) -> BTreeMap<String, f64> {
         let mut values = BTreeMap::new();
-        let mut put = |name: &str, value: f64| values.insert(name.to_owned(), value);
+        let mut put = |name: &str, value: Option<f64>| {
+            values.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        let after = |value| self.after(value).map(|number| number as f64);
         match payload {
             Payload::Spin { .. } => {
                 put("acquisitions_per_s", self.rate(Value::Acquisitions));
                 put("notifications_per_s", self.rate(Value::Notifications));
-                put("longest_wait_ns", self.after(Value::LongestWait) as f64);
+                put("longest_wait_ns", after(Value::LongestWait));
             }
-            Payload::FixedWork { .. } => {
-                if let Some(elapsed) = self.elapsed() {
-                    put("elapsed_ns", elapsed as f64);
-                }
-            }
+            Payload::FixedWork { .. } => match self.not_done() {
+                0 => put("elapsed_ns", self.elapsed().map(|ns| ns as f64)),
+                vps => put("vps_not_done", Some(vps as f64)),
+            },
             Payload::Memory { .. } => {
                 put("accesses_per_s", self.rate(Value::Accesses));
             }
@@ -111,35 +129,36 @@ impl Sums<'_> {
             }
             Payload::Clock { .. } => {
                 put("readings_per_s", self.rate(Value::Records));
-                put("backwards", self.after(Value::Backwards) as f64);
+                put("backwards", after(Value::Backwards));
             }
             _ => {}
         }
         let lost = self.reports.iter().map(|report| report.records_lost);
         let lost = lost.fold(0, u64::saturating_add);
-        if lost > 0 {
-            put("records_lost", lost as f64);
-        }
-        let missing = self.after(Value::FeaturesMissing);
-        if missing > 0 {
-            put("features_missing", missing.count_ones().into());
-        }
+        put("records_lost", (lost > 0).then_some(lost as f64));
+        let missing = self.after(Value::FeaturesMissing).filter(|it| *it > 0);
+        let missing = missing.map(|features| features.count_ones().into());
+        put("features_missing", missing);
         values
     }
 
-    /// From when the first VP began until the last was done; `None` where one is not.
+    /// How many VPs have not done their fixed work.
+    fn not_done(&self) -> usize {
+        let done = |report: &&&VpReport| get(&report.after, Value::DoneAt).unwrap_or(0) > 0;
+        self.reports.iter().filter(|it| !done(it)).count()
+    }
+
+    /// From when the first VP began until the last was done, where all are.
     fn elapsed(&self) -> Option<u64> {
-        let done = |report: &&&VpReport| get(&report.after, Value::DoneAt) > 0;
-        let all = self.reports.iter().all(|report| done(&report));
-        let began = |report: &&VpReport| get(&report.after, Value::BeganAt);
-        let first = self.reports.iter().map(began).min()?;
-        all.then(|| self.after(Value::DoneAt).saturating_sub(first))
+        let began = self.reports.iter();
+        let began = began.filter_map(|report| get(&report.after, Value::BeganAt));
+        Some(self.after(Value::DoneAt)?.saturating_sub(began.min()?))
     }
 
     /// What CPUID showed it beyond what it may use.
     fn unmasked(&self) -> Vec<String> {
         let allowed = self.reports.first().map(|report| report.features);
-        let seen = Features(self.after(Value::FeaturesSeen));
+        let seen = Features(self.after(Value::FeaturesSeen).unwrap_or(0));
         let beyond = seen.without(allowed.unwrap_or(Features::ALL));
         let named = Features::NAMES.into_iter();
         named
@@ -149,9 +168,9 @@ impl Sums<'_> {
     }
 }
 
-fn get(values: &[(Value, u64)], value: Value) -> u64 {
+fn get(values: &[(Value, u64)], value: Value) -> Option<u64> {
     let found = values.iter().find(|(it, _)| *it == value);
-    found.map_or(0, |(_, number)| *number)
+    found.map(|(_, number)| *number)
 }
 
 /// How late work began and how long it took.
@@ -179,7 +198,9 @@ fn times(payload: Payload, done: &[&Burst], values: &mut BTreeMap<String, f64>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{burners, planned_as};
     use apportion_hypervisor::Ns;
+    use apportion_hypervisor::counters::Snapshot;
     use apportion_scheduler::VpId;
 
     fn report(vp: u32, before: &[(Value, u64)], after: &[(Value, u64)]) -> VpReport {
@@ -210,8 +231,92 @@ mod tests {
             reports: &reports.iter().collect::<Vec<_>>(),
             seconds: 2.0,
         };
-        assert_eq!(sums.rate(Value::Acquisitions), 125.0);
-        assert_eq!(sums.after(Value::LongestWait), 9);
+        assert_eq!(sums.rate(Value::Acquisitions), Some(125.0));
+        assert_eq!(sums.after(Value::LongestWait), Some(9));
+    }
+
+    #[test]
+    fn what_nobody_reports_is_left_out_and_so_are_rates_where_nothing_was_measured() {
+        let spin = Payload::Spin {
+            critical: Ns(1),
+            think: Ns(1),
+            threshold: 0,
+        };
+        let told = |seconds, before: &[(Value, u64)]| {
+            let report = report(0, before, &[(Value::Acquisitions, 90)]);
+            let reports = [&report];
+            let sums = Sums {
+                reports: &reports,
+                seconds,
+            };
+            sums.of(spin)
+        };
+        let rate = BTreeMap::from([("acquisitions_per_s".to_owned(), 40.0)]);
+        assert_eq!(told(2.0, &[(Value::Acquisitions, 10)]), rate);
+        assert_eq!(told(0.0, &[(Value::Acquisitions, 90)]), BTreeMap::new());
+        // Interrupted in the warm-up.
+        assert_eq!(told(0.001, &[]), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_guest_can_count_what_it_likes() {
+        let most = [(Value::Acquisitions, u64::MAX)];
+        let reports = [report(0, &[], &most), report(1, &[], &most)];
+        let sums = Sums {
+            reports: &reports.iter().collect::<Vec<_>>(),
+            seconds: 1.0,
+        };
+        assert_eq!(sums.after(Value::Acquisitions), Some(u64::MAX));
+
+        let planned = planned_as(burners(&[("ticking", 100)]));
+        let vp = VpSnapshot {
+            posted: 9,
+            handled: u64::MAX,
+            ..VpSnapshot::default()
+        };
+        let outcome = RunOutcome {
+            counters: Some(Snapshot {
+                vps: vec![vp],
+                ..Snapshot::default()
+            }),
+            ..outcome()
+        };
+        let told = results(&planned, &outcome, &(Nanos(1)..Nanos(2)), &[]);
+        assert_eq!(told[0].values["interrupts_posted"], 9.0);
+        assert_eq!(told[0].values["interrupts_handled"], 9.0);
+    }
+
+    fn outcome() -> RunOutcome {
+        RunOutcome {
+            start: Nanos::ZERO,
+            measured_from: Nanos::from_millis(1_000),
+            measured_until: Nanos::from_millis(1_400),
+            stopped: Nanos::from_millis(1_450),
+            interrupted: true,
+            lp_cpus: Vec::new(),
+            crashes: Vec::new(),
+            steal: None,
+            involuntary_switches: 0,
+            memory: Vec::new(),
+            reports: Vec::new(),
+            measured: None,
+            clock_error: None,
+            counters: None,
+        }
+    }
+
+    #[test]
+    fn rates_are_of_the_time_between_the_readings_and_not_of_whole_windows() {
+        assert_eq!(between_readings(&outcome()), Nanos::from_millis(450));
+        let late = |at| Snapshot {
+            at: Nanos::from_millis(at),
+            ..Snapshot::default()
+        };
+        let outcome = RunOutcome {
+            measured: Some([late(1_010), late(1_440)]),
+            ..outcome()
+        };
+        assert_eq!(between_readings(&outcome), Nanos::from_millis(440));
     }
 
     #[test]
@@ -219,15 +324,22 @@ mod tests {
         let done =
             |vp, began, done| report(vp, &[], &[(Value::BeganAt, began), (Value::DoneAt, done)]);
         let (first, last) = (done(0, 5, 20), done(1, 6, 31));
-        let elapsed = |reports: &[&VpReport]| {
-            Sums {
+        let work = Payload::FixedWork {
+            units: 1,
+            burst: 0,
+            pause: Ns(0),
+        };
+        let told = |reports: &[&VpReport]| {
+            let sums = Sums {
                 reports,
                 seconds: 1.0,
-            }
-            .elapsed()
+            };
+            sums.of(work).into_iter().collect::<Vec<_>>()
         };
-        assert_eq!(elapsed(&[&first, &last]), Some(26));
-        assert_eq!(elapsed(&[&first, &done(1, 6, 0)]), None);
+        let told_of = |name: &str, value| vec![(name.to_owned(), value)];
+        assert_eq!(told(&[&first, &last]), told_of("elapsed_ns", 26.0));
+        let undone = done(1, 6, 0);
+        assert_eq!(told(&[&first, &undone]), told_of("vps_not_done", 1.0));
     }
 
     #[test]

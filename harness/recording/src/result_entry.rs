@@ -16,11 +16,12 @@ pub struct ResultEntry {
 }
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 19] = [
+const TOLD: [(&str, &str, &str); 20] = [
     ("acquisitions_per_s", "", " acquisitions/s"),
     ("longest_wait_ns", "longest wait ", ""),
     ("notifications_per_s", "", " notifications/s"),
     ("elapsed_ns", "done after ", ""),
+    ("vps_not_done", "", " VPs not done"),
     ("accesses_per_s", "", " accesses/s"),
     ("yields_per_s", "", " yields/s"),
     ("readings_per_s", "", " readings/s"),

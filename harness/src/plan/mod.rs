@@ -15,7 +15,7 @@ use std::fmt::Display;
 
 pub(crate) use roster::Roster;
 #[cfg(test)]
-pub(crate) use spec::tests::burners;
+pub(crate) use spec::tests::{burners, planned_as};
 
 /// One experiment with everything decided.
 #[derive(Clone, Debug)]

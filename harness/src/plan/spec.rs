@@ -113,6 +113,7 @@ fn changes(experiment: &Experiment) -> Result<Vec<Change>, ControlsError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::plan::{Planned, Roster};
     use apportion_scheduler::{Nanos, PolicyKind, Weight};
 
     /// A run of 250 ms after 100 ms of warm-up on one LP, for tests: guests of one VP each by name and weight.
@@ -138,6 +139,16 @@ pub(crate) mod tests {
                 overhead: Nanos::ZERO,
                 kick_latency: Nanos::ZERO,
             },
+        }
+    }
+
+    /// What runs it, of an experiment that does not matter.
+    pub(crate) fn planned_as(spec: RunSpec) -> Planned {
+        let text = "schema = 1\nname = \"example\"\nwhy = \"a test\"\n[[guest]]\nname = \"other\"";
+        Planned {
+            experiment: Experiment::parse(text, "example.toml").unwrap(),
+            roster: Roster::new(&spec),
+            spec,
         }
     }
 

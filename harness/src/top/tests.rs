@@ -3,12 +3,11 @@
 use super::live::Live;
 use super::picture::{Picture, State};
 use super::plain;
-use crate::plan::{Planned, Roster, burners};
+use crate::plan::{Planned, burners, planned_as};
 use apportion_hypervisor::counters::{LpSnapshot, Snapshot, VpSnapshot};
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
-use apportion_hypervisor::{Action, Payload, RunSpec};
+use apportion_hypervisor::{Action, Payload};
 use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, VpId, Weight, What};
-use apportion_workloads::Experiment;
 
 pub(super) fn ms(ms: u64) -> Nanos {
     Nanos::from_millis(ms)
@@ -16,16 +15,7 @@ pub(super) fn ms(ms: u64) -> Nanos {
 
 /// A run of these guests of one VP each on one LP, for 250 ms after 100 ms of warm-up.
 pub(super) fn planned(guests: &[(&str, i64)]) -> Planned {
-    of(burners(guests))
-}
-
-fn of(spec: RunSpec) -> Planned {
-    let text = "schema = 1\nname = \"example\"\nwhy = \"a test\"\n[[guest]]\nname = \"other\"";
-    Planned {
-        experiment: Experiment::parse(text, "example.toml").unwrap(),
-        roster: Roster::new(&spec),
-        spec,
-    }
+    planned_as(burners(guests))
 }
 
 /// Its guests were started at 1 s.
@@ -137,7 +127,7 @@ fn a_guest_is_as_lively_as_its_liveliest_vp_and_one_to_be_added_is_not_there() {
         at: ms(10),
         action: Action::AddVp { guest: GuestId(0) },
     }];
-    let mut live = started(&of(spec), false);
+    let mut live = started(&planned_as(spec), false);
     let happened = |live: &mut Live, vp, what| {
         let at = ms(1_001);
         live.enter(&LogEntry::Vp(Happened {
