@@ -1,5 +1,7 @@
 //! What guests report of themselves, in the terms of their payloads: how soon they woke, how much they did, how long it took.
 
+mod missed;
+
 use crate::plan::Planned;
 use crate::statistics::quantile;
 use apportion_abi::shared::{Fold, Value};
@@ -7,6 +9,7 @@ use apportion_hypervisor::counters::VpSnapshot;
 use apportion_hypervisor::{Burst, Features, Payload, RunOutcome, VpReport};
 use apportion_recording::ResultEntry;
 use apportion_scheduler::{GuestId, Nanos};
+use missed::missed;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -29,8 +32,12 @@ pub(crate) fn results(
         };
         let mut values = sums.of(spec.payload);
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
-        let done = of_guest.filter(|it| measured.contains(&it.due));
+        let of_guest: Vec<&Burst> = of_guest.collect();
+        let done = of_guest.iter().copied();
+        let done = done.filter(|it| measured.contains(&it.due));
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
+        let missed = missed(planned, outcome, guest, measured, &of_guest);
+        values.extend(missed.map(|periods| ("missed".to_owned(), periods as f64)));
         if let Some(counters) = &outcome.counters {
             let sum = |of: fn(&VpSnapshot) -> u64| -> f64 {
                 let of_vps = vps.iter().filter_map(|vp| counters.vps.get(vp.index()));

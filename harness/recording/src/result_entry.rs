@@ -16,7 +16,7 @@ pub struct ResultEntry {
 }
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 20] = [
+const TOLD: [(&str, &str, &str); 21] = [
     ("acquisitions_per_s", "", " acquisitions/s"),
     ("longest_wait_ns", "longest wait ", ""),
     ("notifications_per_s", "", " notifications/s"),
@@ -27,6 +27,7 @@ const TOLD: [(&str, &str, &str); 20] = [
     ("readings_per_s", "", " readings/s"),
     ("backwards", "", " backwards"),
     ("bursts", "", " bursts"),
+    ("missed", "", " missed"),
     ("lateness_p50_ns", "late by ", " (p50)"),
     ("lateness_p99_ns", "", " (p99)"),
     ("lateness_max_ns", "", " (max)"),
@@ -90,6 +91,7 @@ mod tests {
     fn a_probe_is_told_in_the_order_of_its_tail() {
         let values = [
             ("bursts", 1_000.0),
+            ("missed", 0.0),
             ("lateness_max_ns", 2.5e6),
             ("lateness_p50_ns", 61_234.0),
             ("lateness_p99_ns", 990_000.0),
@@ -101,7 +103,7 @@ mod tests {
         };
         assert_eq!(
             entry.to_string(),
-            "1000 bursts, late by 61.2 us (p50), 990.0 us (p99), 2.500 ms (max)"
+            "1000 bursts, 0 missed, late by 61.2 us (p50), 990.0 us (p99), 2.500 ms (max)"
         );
     }
 }

@@ -1,0 +1,107 @@
+//! The periods of a probe that nothing was recorded of: it leaves out what it is late by whole periods.
+
+use crate::plan::Planned;
+use apportion_abi::Ns;
+use apportion_abi::clock::UNIT_NS;
+use apportion_hypervisor::{Action, Burst, Change, Payload, RunOutcome};
+use apportion_scheduler::{GuestId, Nanos, VpId};
+use std::ops::Range;
+
+/// Of a guest, over its VPs; nothing where it is no probe or nothing was measured.
+pub(super) fn missed(
+    planned: &Planned,
+    outcome: &RunOutcome,
+    guest: GuestId,
+    measured: &Range<Nanos>,
+    bursts: &[&Burst],
+) -> Option<u64> {
+    let Payload::Probe { period: Ns(ns), .. } = planned.spec.guests[guest.index()].payload else {
+        return None;
+    };
+    if measured.is_empty() {
+        return None;
+    }
+    // As the guest cuts it.
+    let period = Nanos((ns / UNIT_NS).max(1) * UNIT_NS);
+    let crash = outcome.crashes.iter().find(|it| it.guest == guest);
+    let end = crash.map_or(outcome.stopped, |crash| crash.at);
+    let reports = outcome.reports.iter().map(|report| report.vp);
+    let vps = reports.filter(|vp| planned.roster.vps_of(guest).contains(vp));
+    let of_vps = vps.map(|vp| {
+        let there = joined(planned, outcome, vp)..end;
+        let of_vp = bursts.iter().filter(|burst| burst.vp == vp);
+        let dues: Vec<Nanos> = of_vp.map(|burst| burst.due).collect();
+        of_vp_missed(period, measured, &there, &dues)
+    });
+    Some(of_vps.fold(0, u64::saturating_add))
+}
+
+/// When a VP came.
+fn joined(planned: &Planned, outcome: &RunOutcome, vp: VpId) -> Nanos {
+    let Some(added) = vp.index().checked_sub(planned.roster.initial) else {
+        return outcome.start;
+    };
+    let changes = planned.spec.changes.iter();
+    let adding = |change: &&Change| matches!(change.action, Action::AddVp { .. });
+    let change = changes.filter(adding).nth(added);
+    outcome.measured_from + change.map_or(Nanos::ZERO, |change| change.at)
+}
+
+/// Of a VP that was `there`, with records that were due at `dues`. What may
+/// still be under way as it ends is not missed: such a period is not over.
+fn of_vp_missed(
+    period: Nanos,
+    measured: &Range<Nanos>,
+    there: &Range<Nanos>,
+    dues: &[Nanos],
+) -> u64 {
+    // The first is due a period after the VP begins.
+    let from = measured.start.max(there.start + period);
+    let over = (there.end + Nanos(1)) - period;
+    let until = measured.end.min(over);
+    // All its records lie on one grid; without any, one as good as another.
+    let offset = dues.first().map_or(there.start.0, |due| due.0) % period.0;
+    let due_before = |at: Nanos| (at - Nanos(offset)).0.div_ceil(period.0);
+    let due = due_before(until).saturating_sub(due_before(from));
+    let recorded = dues.iter().filter(|due| (from..until).contains(due));
+    due.saturating_sub(recorded.count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Nanos {
+        Nanos::from_millis(ms)
+    }
+
+    /// With a period of 10 ms, of 1000 ms to 1100 ms, there from `from` to `to`.
+    fn missed(from: u64, to: u64, dues: &[u64]) -> u64 {
+        let dues: Vec<Nanos> = dues.iter().copied().map(ms).collect();
+        of_vp_missed(ms(10), &(ms(1_000)..ms(1_100)), &(ms(from)..ms(to)), &dues)
+    }
+
+    #[test]
+    fn a_period_that_is_over_and_has_no_record_was_missed() {
+        let all: Vec<u64> = (903..1_100).step_by(10).collect();
+        assert_eq!(missed(0, 1_100, &all), 0);
+        // The last period was not over.
+        assert_eq!(missed(0, 1_100, &all[..all.len() - 1]), 0);
+        assert_eq!(missed(0, 1_103, &all[..all.len() - 1]), 1);
+        let left_out = |due: &u64| !(1_013..1_053).contains(due);
+        let some: Vec<u64> = all.iter().copied().filter(left_out).collect();
+        assert_eq!(missed(0, 1_100, &some), 4);
+        // Of the warm-up, and nothing since.
+        assert_eq!(missed(0, 1_100, &[903]), 9);
+        assert_eq!(missed(0, 1_100, &[]), 10);
+    }
+
+    #[test]
+    fn who_comes_or_crashes_on_the_way_misses_nothing_while_it_is_not_there() {
+        let since: Vec<u64> = (1_063..1_100).step_by(10).collect();
+        assert_eq!(missed(1_052, 1_100, &since), 0);
+        assert_eq!(missed(1_052, 1_100, &since[1..]), 1);
+        assert_eq!(missed(0, 1_025, &[993, 1_003, 1_013]), 0);
+        assert_eq!(missed(0, 900, &[]), 0);
+    }
+}
