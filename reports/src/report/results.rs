@@ -21,7 +21,8 @@ pub(super) fn render(chapter: &Chapter) -> String {
     match rows {
         0 => String::new(),
         _ => format!(
-            "\n### What the guests report\n\nCounted inside the guests, over the measured time.\n\n{}",
+            "\n### What the guests report\n\nRates, and bursts with their times, are of the measured time; all else is \
+             counted since the guests\nstarted, some of it by the host. What guests count was not checked.\n\n{}",
             table.render()
         ),
     }
