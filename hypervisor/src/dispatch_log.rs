@@ -17,7 +17,7 @@ pub enum Reason {
     Idle,
     /// The slice was used up, and with it the cap's tokens.
     Capped,
-    /// The guest said that it has been spinning for long.
+    /// The guest said that it has been spinning for long, or yielded: an idle call whose time had already come.
     Hypercall,
     /// The guest crashed.
     Fault,
