@@ -102,6 +102,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             (
                 Some(
                     EngineError::TooFewLps { .. }
+                    | EngineError::TooLittleMemory { .. }
                     | EngineError::Refused(_)
                     | EngineError::ChangeRefused { .. }
                     | EngineError::Unsupported { .. },
@@ -141,6 +142,11 @@ mod tests {
             available: 2,
         };
         assert_eq!(Failure::from(too_few).code, Code::Refused);
+        let too_little = EngineError::TooLittleMemory {
+            wanted: 9,
+            available: 2,
+        };
+        assert_eq!(Failure::from(too_little).code, Code::Refused);
         assert_eq!(Failure::from(EngineError::Dropped(1)).code, Code::Failed);
     }
 }
