@@ -109,7 +109,7 @@ pub(super) fn lines(ui: &Ui, palette: Palette, width: usize) -> Vec<Line<'static
     lines
 }
 
-const HELP: [&str; 15] = [
+const HELP: [&str; 16] = [
     "up down PgUp PgDn Home End   select",
     "v           guests, or their VPs",
     "< >         sort by the next column",
@@ -118,6 +118,7 @@ const HELP: [&str; 15] = [
     "e           its reserve, % of an LP per VP",
     "c           its cap, % of an LP per VP",
     "+ -         its weight, by a tenth",
+    "            (a planned change sets all three anew)",
     "space       freeze what is shown; the run goes on",
     "q, Ctrl-C   end the run, keep what was measured",
     "",
