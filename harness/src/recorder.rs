@@ -8,7 +8,7 @@ use crate::snapshot::snapshot;
 use crate::watch::Watch;
 use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::LogEntry;
-use apportion_hypervisor::{Action, Burst, Flow, Observer, Payload, RunOutcome, Said};
+use apportion_hypervisor::{Action, Burst, Crash, Flow, Observer, Payload, RunOutcome, Said};
 use apportion_recording::{BurstRow, DecisionRow, EventKind, EventRow, Writer};
 use apportion_scheduler::{AdmissionError, Entry, Nanos, VpId};
 use events::row;
@@ -63,14 +63,6 @@ impl<'a> Recorder<'a> {
 
     /// Ends the run's events and hands over what was summed up.
     pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<(Closed, Recorded), Refused> {
-        for crash in &outcome.crashes {
-            self.event(EventRow {
-                guest: Some(self.guest_name(crash.guest)),
-                vp: Some(crash.vp),
-                detail: Some(crash.report.clone()),
-                ..self.row(crash.at, EventKind::GuestCrash)
-            })?;
-        }
         for guest in self.planned.roster.guests() {
             if !outcome.crashes.iter().any(|crash| crash.guest == guest) {
                 self.every_vp(guest, outcome.stopped, EventKind::GuestStop)?;
@@ -147,6 +139,15 @@ impl Observer for Recorder<'_> {
             .counters(self.planned.name(), self.repetition, &snapshot)?;
         self.watch.counters(counted);
         Ok(())
+    }
+
+    fn crashed(&mut self, crash: &Crash) -> Result<(), Refused> {
+        self.event(EventRow {
+            guest: Some(self.guest_name(crash.guest)),
+            vp: Some(crash.vp),
+            detail: Some(crash.report.clone()),
+            ..self.row(crash.at, EventKind::GuestCrash)
+        })
     }
 
     fn said(&mut self, said: &Said) -> Result<(), Refused> {

@@ -41,6 +41,14 @@ pub trait Observer {
         Ok(())
     }
 
+    /// A guest has crashed. [`LogEntry::GuestCrashed`] tells it as well, in its place among the entries.
+    ///
+    /// # Errors
+    /// Whatever kept it from being recorded; the run is stopped then.
+    fn crashed(&mut self, _: &Crash) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        Ok(())
+    }
+
     /// A line that a guest said for the log.
     ///
     /// # Errors
@@ -102,7 +110,7 @@ pub struct RunOutcome {
     pub interrupted: bool,
     /// The host CPU behind each LP.
     pub lp_cpus: Vec<u32>,
-    /// Guests that crashed.
+    /// Guests that crashed: [`Observer::crashed`] was told of each.
     pub crashes: Vec<Crash>,
     /// Time that the outer host took from the LPs while measuring, where the kernel tells.
     pub steal: Option<Nanos>,

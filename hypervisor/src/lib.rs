@@ -19,6 +19,6 @@ mod simulator;
 
 pub use apportion_abi::{Attack, Features, Ns, Payload, Processor};
 pub use clock::Clock;
-pub use engine::{Burst, Engine, EngineError, Flow, Observer, RunOutcome, Said, VpReport};
+pub use engine::{Burst, Crash, Engine, EngineError, Flow, Observer, RunOutcome, Said, VpReport};
 pub use run_spec::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};
 pub use simulator::{SimulatorEngine, Trace};

@@ -132,6 +132,10 @@ fn crash_is_named() {
     };
     assert_eq!(crash.guest, GuestId(2));
     assert!(crash.report.contains("shutdown"), "{}", crash.report);
+    let [told] = &keep.crashes[..] else {
+        panic!("told of once: {:?}", keep.crashes);
+    };
+    assert_eq!((told.guest, &told.report), (crash.guest, &crash.report));
     assert!(
         crash.report.contains("rip=0x20"),
         "inside the image: {}",

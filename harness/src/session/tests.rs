@@ -8,7 +8,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Code;
 use crate::{entry, plan, replay};
 use apportion_hypervisor::dispatch_log::LogEntry;
-use apportion_hypervisor::{Action, SimulatorEngine};
+use apportion_hypervisor::{Action, Observer, RunOutcome, RunSpec, SimulatorEngine};
 use apportion_recording::{Check, EventKind, EventRow, ShareRow, Verdict, files, read_rows};
 use apportion_scheduler::{Cap, Controls, GuestId, Nanos, Reserve, Weight};
 use clap::Parser as _;
@@ -89,6 +89,17 @@ fn set(guest: u32, weight: i64, reserve: f64, cap: f64) -> Action {
 
 /// Runs it in the simulator; the manifest, and what was printed.
 fn run(dir: &TempDir, text: &str, asks: &[(u64, Action)]) -> (Manifest, Vec<Row>) {
+    let (flow, manifest, summed_up) = run_on(&mut SimulatorEngine::new(), dir, text, asks);
+    assert!(matches!(flow, Ok(Flow::Done)));
+    (manifest, summed_up)
+}
+
+fn run_on(
+    engine: &mut dyn Engine,
+    dir: &TempDir,
+    text: &str,
+    asks: &[(u64, Action)],
+) -> (Result<Flow, Failure>, Manifest, Vec<Row>) {
     let (file, out) = (dir.path().join("live.toml"), dir.path().join("rec"));
     fs::write(&file, text).unwrap();
     let words = ["apportion", "run", "--engine", "simulator", "--decisions"];
@@ -113,10 +124,46 @@ fn run(dir: &TempDir, text: &str, asks: &[(u64, Action)]) -> (Manifest, Vec<Row>
         summed_up: Vec::new(),
         unprinted: None,
     };
-    let flow = session.run_all(&mut SimulatorEngine::new(), &plans, &mut manifest);
-    assert!(matches!(flow, Ok(Flow::Done)));
+    let flow = session.run_all(engine, &plans, &mut manifest);
     session.writer.finish(&manifest, &[]).unwrap();
-    (manifest, session.summed_up)
+    (flow, manifest, session.summed_up)
+}
+
+/// A simulator that fails in the end.
+struct Fails(SimulatorEngine);
+
+impl Engine for Fails {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn check(&self, spec: &RunSpec) -> Result<(), EngineError> {
+        self.0.check(spec)
+    }
+
+    fn run(
+        &mut self,
+        spec: &RunSpec,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, EngineError> {
+        self.0.run(spec, observer)?;
+        Err(EngineError::Dropped(1))
+    }
+}
+
+#[test]
+fn who_crashed_is_recorded_though_the_run_fails() {
+    let dir = TempDir::new().unwrap();
+    let doomed = "[[guest]]\nname = \"doomed\"\npayload = \"crash\"\nafter_work = 1000";
+    let text = format!("{EXPERIMENT}{doomed}");
+    let (flow, ..) = run_on(&mut Fails(SimulatorEngine::new()), &dir, &text, &[]);
+    assert!(flow.is_err());
+    let events: Vec<EventRow> = read_rows(&dir.path().join("rec"), files::EVENTS).unwrap();
+    let mut crashes = events.iter().filter(|it| it.kind == EventKind::GuestCrash);
+    let crash = crashes.next().expect("a crash was recorded");
+    assert_eq!(crash.guest.as_deref(), Some("doomed"));
+    assert!(crash.detail.as_ref().unwrap().contains("simulated fault"));
+    assert_eq!(crashes.next(), None);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(super) struct Root<'a> {
     own: Vec<LogEntry>,
     /// Whether something was changed on request.
     altered: bool,
+    /// How many crashes the observer was told of.
+    crashes: usize,
 }
 
 impl<'a> Root<'a> {
@@ -71,6 +73,7 @@ impl<'a> Root<'a> {
             observer,
             own: Vec::new(),
             altered: false,
+            crashes: 0,
         }
     }
 
@@ -258,6 +261,12 @@ impl<'a> Root<'a> {
     /// dispatches come in order even where one of them reaches its ring after
     /// `cut`: the later ones lie beyond `cut` then, and wait with it.
     fn drain(&mut self, cut: Nanos) -> Result<(), EngineError> {
+        // First: whatever ends the run, it is known who has crashed by then.
+        for crash in self.shared.crashes_after(self.crashes) {
+            self.crashes += 1;
+            let told = self.observer.crashed(&crash);
+            told.map_err(EngineError::Observer)?;
+        }
         let due = |entry: &mut LogEntry| entry.at() <= cut;
         let mut entries: Vec<LogEntry> = self.own.extract_if(.., due).collect();
         for log in self.logs.iter_mut() {

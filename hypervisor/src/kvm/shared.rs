@@ -304,6 +304,11 @@ impl Shared {
         self.beds.wake_all();
     }
 
+    /// The crashes after the first so many.
+    pub(super) fn crashes_after(&self, known: usize) -> Vec<Crash> {
+        lock(&self.crashes)[known..].to_vec()
+    }
+
     /// The crashes so far, in order.
     pub(crate) fn take_crashes(&self) -> Vec<Crash> {
         std::mem::take(&mut lock(&self.crashes))

@@ -4,8 +4,8 @@ use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry};
 use apportion_hypervisor::kvm::KvmEngine;
 use apportion_hypervisor::{
-    Action, Burst, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec, Said,
-    SimulatorSpec, host,
+    Action, Burst, Crash, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec,
+    Said, SimulatorSpec, host,
 };
 use apportion_scheduler::{
     AdmissionError, Controls, Entry, GuestId, Nanos, PolicyKind, ReserveModel, VpId, Weight,
@@ -22,6 +22,7 @@ pub(crate) struct Keep {
     pub(crate) decisions: Vec<Entry>,
     pub(crate) idle: Nanos,
     pub(crate) crashed: Vec<GuestId>,
+    pub(crate) crashes: Vec<Crash>,
     pub(crate) stop_after: Option<Nanos>,
     /// What to request at once.
     pub(crate) requests: Vec<Action>,
@@ -49,6 +50,11 @@ impl Observer for Keep {
 
     fn decisions(&mut self, mut entries: Vec<Entry>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.decisions.append(&mut entries);
+        Ok(())
+    }
+
+    fn crashed(&mut self, crash: &Crash) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.crashes.push(crash.clone());
         Ok(())
     }
 

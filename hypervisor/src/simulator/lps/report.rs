@@ -17,7 +17,7 @@ impl Lps<'_> {
         let siblings = &machine.guest(guest).vps;
         let index = siblings.iter().position(|&sibling| sibling == vp);
         let index = index.unwrap_or(0) as u32;
-        self.crashes.push(Crash {
+        let crash = Crash {
             guest,
             vp: index,
             at: now,
@@ -25,7 +25,9 @@ impl Lps<'_> {
                 "simulated fault: the payload's work was done (in units of {UNIT} of CPU time); \
                  the simulator has no registers to show"
             ),
-        });
+        };
+        self.observer.crashed(&crash)?;
+        self.crashes.push(crash);
         self.observer.entry(&LogEntry::GuestCrashed {
             guest,
             vp: index,
