@@ -46,8 +46,10 @@ pub(crate) fn run_entry(
     recorded: &Recorded,
 ) -> RunEntry {
     let (planned, closed) = (judge.planned, judge.closed);
-    let counted = outcome.measured.as_ref().map(|[before, after]| {
-        let [before, after] = [before, after].map(|it| snapshot(planned, outcome.start, it));
+    let counted = outcome.measured.as_ref().map(|both| {
+        // The latter is the last that was recorded; of the former only the counters matter.
+        let of = |it| snapshot(planned, outcome.start, it, recorded.counted_unix_ms);
+        let [before, after] = both.each_ref().map(of);
         after.since(&before)
     });
     let wakes = wakes(judge);

@@ -14,6 +14,7 @@ use apportion_scheduler::{AdmissionError, Entry, Nanos, VpId};
 use events::row;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 type Refused = Box<dyn Error + Send + Sync>;
 
@@ -23,6 +24,8 @@ pub(crate) struct Recorded {
     /// How many decisions there are.
     pub(crate) decisions: u64,
     pub(crate) bursts: Vec<Burst>,
+    /// When the latest counters were taken.
+    pub(crate) counted_unix_ms: i64,
 }
 
 /// Records one repetition of one experiment.
@@ -134,7 +137,11 @@ impl Observer for Recorder<'_> {
     }
 
     fn counters(&mut self, counted: &Snapshot) -> Result<(), Refused> {
-        let snapshot = snapshot(self.planned, self.start, counted);
+        // They come as they are taken; the manifest may be written seconds later.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_ms = now.map_or(0, |since| since.as_millis() as i64);
+        self.recorded.counted_unix_ms = unix_ms;
+        let snapshot = snapshot(self.planned, self.start, counted, unix_ms);
         self.writer
             .counters(self.planned.name(), self.repetition, &snapshot)?;
         self.watch.counters(counted);

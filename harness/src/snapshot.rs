@@ -4,18 +4,21 @@ use crate::plan::{Planned, Roster};
 use apportion_hypervisor::counters::{Intercept, LpSnapshot, Snapshot, VpSnapshot};
 use apportion_recording::{self as recording, Intercepts, LpCounters, RootCounters, VpCounters};
 use apportion_scheduler::Nanos;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Counters of a run whose guests were started at `start`, taken just now.
-pub(crate) fn snapshot(planned: &Planned, start: Nanos, counted: &Snapshot) -> recording::Snapshot {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+/// Counters of a run whose guests were started at `start`, taken at `unix_ms`.
+pub(crate) fn snapshot(
+    planned: &Planned,
+    start: Nanos,
+    counted: &Snapshot,
+    unix_ms: i64,
+) -> recording::Snapshot {
     let lps = counted.lps.iter().zip(0..);
     // Hyper-V's root has a VP on each LP; ours is whatever of it was seen there,
     // and one more stands for the host's other CPUs.
     let roots = lps.clone().map(|(of, lp)| (Some(lp), of.root));
     let roots = roots.chain([(None, counted.root_elsewhere)]);
     recording::Snapshot {
-        unix_ms: now.map_or(0, |since| since.as_millis() as i64),
+        unix_ms,
         wall_ns: counted.at.since(start).0,
         lps: lps.clone().map(|(of, lp)| of_lp(lp, of)).collect(),
         roots: roots

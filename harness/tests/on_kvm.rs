@@ -6,7 +6,8 @@ mod kvm_only;
 mod recompute;
 
 use apportion_recording::{
-    EventKind, EventRow, Manifest, ShareRow, Status, Verdict, files, read_manifest, read_rows,
+    EventKind, EventRow, Manifest, RunEntry, ShareRow, Status, Verdict, files, read_manifest,
+    read_rows,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -128,6 +129,22 @@ fn shares_recomputed() {
     let rows = recompute::check(&dir.path().join("rec"));
     // Per run: whole and 12 windows of 100 ms and 1 of 1 s, 3 guests and 3 VPs each.
     assert_eq!(rows, 4 * (1 + 12 + 1) * 6);
+    counted_when_it_was(&dir.path().join("rec"));
+}
+
+/// The manifest's counters bear the time of the last snapshot, not that of the manifest.
+fn counted_when_it_was(rec: &Path) {
+    let metrics = fs::read_to_string(rec.join(files::METRICS)).unwrap();
+    let manifest = read_manifest(rec).unwrap();
+    let counted = |run: &RunEntry| run.counters.as_ref().unwrap().unix_ms as f64 / 1e3;
+    let mut told: Vec<f64> = manifest.runs.iter().map(counted).collect();
+    let times = metrics.lines();
+    let times = times.filter(|line| line.starts_with("apportion_run_snapshot_timestamp_seconds{"));
+    let seconds = |line: &str| line.rsplit(' ').next().unwrap().parse().unwrap();
+    let mut taken: Vec<f64> = times.map(seconds).collect();
+    told.sort_by(f64::total_cmp);
+    taken.sort_by(f64::total_cmp);
+    assert_eq!(told, taken);
 }
 
 fn round_robin_fails() {
