@@ -34,6 +34,8 @@ pub(crate) struct Prompt {
     guest: GuestId,
     pub(crate) name: String,
     pub(crate) text: String,
+    /// Whether the text is still the present value: what is typed takes its place.
+    pub(crate) untouched: bool,
     /// What is wrong with what was typed.
     pub(crate) wrong: Option<String>,
 }
@@ -170,6 +172,7 @@ impl Ui {
             guest,
             name: live.name(guest).to_owned(),
             text: knob.text(&live.controls(guest)),
+            untouched: true,
             wrong: None,
         });
     }
@@ -190,8 +193,16 @@ impl Ui {
         };
         prompt.wrong = None;
         match key {
-            Key::Char(char) if prompt.text.len() < TYPED => prompt.text.push(char),
+            Key::Char(char) => {
+                if std::mem::take(&mut prompt.untouched) {
+                    prompt.text.clear();
+                }
+                if prompt.text.len() < TYPED {
+                    prompt.text.push(char);
+                }
+            }
             Key::Backspace => {
+                prompt.untouched = false;
                 prompt.text.pop();
             }
             Key::Escape => self.prompt = None,

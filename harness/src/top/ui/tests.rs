@@ -188,6 +188,20 @@ fn what_is_typed_is_asked_for_once_it_is_right() {
 }
 
 #[test]
+fn the_first_character_takes_the_place_of_the_present_value_and_backspace_edits_it() {
+    let (mut live, mut ui) = example();
+    press(&mut ui, &mut live, "↓w");
+    insta::assert_snapshot!(drawn((80, 24), &live, &mut ui, &[]));
+    press(&mut ui, &mut live, "50⏎w⌫7⏎wx");
+    let weights = asked(&mut live).into_iter();
+    let weights: Vec<u32> = weights.map(|it| it.1.weight.get()).collect();
+    assert_eq!(weights, [50, 57]);
+    // What is wrong is edited on.
+    press(&mut ui, &mut live, "⏎⌫8⏎");
+    assert_eq!(asked(&mut live)[0].1.weight.get(), 8);
+}
+
+#[test]
 fn q_and_ctrl_c_end_the_run() {
     let (mut live, mut ui) = example();
     assert_eq!(press(&mut ui, &mut live, "q"), Wish::Quit);

@@ -96,10 +96,14 @@ pub(super) fn lines(ui: &Ui, palette: Palette, width: usize) -> Vec<Line<'static
     };
     let (hint, style) = match &prompt.wrong {
         Some(wrong) => (format!("! {wrong}"), palette.of(Color::Red)),
-        None => (
-            format!("Enter applies, Esc leaves: {}", prompt.knob.allowed()),
-            DIM,
-        ),
+        None => {
+            let typing = match prompt.untouched {
+                true => "typing replaces it, Backspace edits it, ",
+                false => "",
+            };
+            let allowed = prompt.knob.allowed();
+            (format!("{typing}Enter applies, Esc leaves: {allowed}"), DIM)
+        }
     };
     let asked = format!("{} of {}: {}", prompt.knob.name(), prompt.name, prompt.text);
     let cursor = Span::styled(" ", REVERSED);
