@@ -9,8 +9,10 @@ use apportion_recording::{
     EventKind, EventRow, Manifest, RunEntry, ShareRow, Status, Verdict, files, read_manifest,
     read_rows,
 };
+use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread::sleep;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             "top_prints_a_line_per_guest_and_second_where_nobody_sees_it",
             top_prints,
         ),
+        ("top_runs_on_though_nobody_reads_its_lines", top_unread),
         (
             "latest_points_to_the_newest_recording",
             latest_points_to_newest,
@@ -164,6 +167,46 @@ fn round_robin_fails() {
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stdout(&output).contains("✗ fail"), "{}", stdout(&output));
     recompute::check(&dir.path().join("rec"));
+}
+
+/// Its lines go into a pipe that is full already.
+fn top_unread() {
+    let dir = TempDir::new().unwrap();
+    let (mut reader, mut writer) = io::pipe().unwrap();
+    let full = vec![b'x'; fcntl_getpipe_size(&writer).unwrap()];
+    writer.write_all(&full).unwrap();
+    let mut child = apportion()
+        .args(["top", "tlfs", "--engine", "kvm", "--duration", "2s"])
+        .args(["--warm-up", "100ms", "--out", "rec"])
+        .current_dir(dir.path())
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    let rec = dir.path().join("rec");
+    let ran = || read_manifest(&rec).is_ok_and(|manifest| !manifest.runs.is_empty());
+    let begun = Instant::now();
+    while !ran() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("a run of two seconds goes on for ever");
+        }
+        sleep(Duration::from_millis(20));
+    }
+    // The table can wait for who reads it.
+    assert_eq!(child.try_wait().unwrap(), None);
+    let mut told = String::new();
+    reader.read_to_string(&mut told).unwrap();
+    let told = &told[full.len()..];
+    assert!(told.starts_with("run tlfs 1/1: "), "{told}");
+    assert_eq!(
+        told.matches("\nt=2s small weight 100 ").count(),
+        1,
+        "{told}"
+    );
+    assert!(told.ends_with("\nrecorded in rec\n"), "{told}");
+    child.wait().unwrap();
+    recompute::check(&rec);
+    assert_eq!(read_manifest(&rec).unwrap().status, Status::Complete);
 }
 
 fn crash_recorded() {

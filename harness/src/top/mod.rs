@@ -15,6 +15,11 @@ mod live;
     not(feature = "top"),
     allow(dead_code, reason = "lines show less than a terminal does")
 )]
+mod outlet;
+#[cfg_attr(
+    not(feature = "top"),
+    allow(dead_code, reason = "lines show less than a terminal does")
+)]
 mod picture;
 mod plain;
 #[cfg(feature = "top")]
@@ -34,6 +39,7 @@ use apportion_hypervisor::dispatch_log::LogEntry;
 use apportion_hypervisor::{Action, Said};
 use apportion_scheduler::Nanos;
 use live::Live;
+use outlet::Outlet;
 #[cfg(feature = "top")]
 use screen::Screen;
 use std::io;
@@ -53,6 +59,10 @@ pub(crate) struct Top {
     /// The current run.
     live: Option<Live>,
     front: Front,
+    /// Of lines, while guests run.
+    outlet: Option<Outlet>,
+    /// Lines that there was no room for.
+    left_out: usize,
     /// Why a line could not be printed.
     unprinted: Option<io::Error>,
 }
@@ -84,15 +94,42 @@ impl Top {
             simulated: engine == "simulator",
             live: None,
             front,
+            outlet: None,
+            left_out: 0,
             unprinted: None,
         }
     }
 
-    /// Writes lines; the first error is kept until it can be told.
+    /// Writes lines; the first error is kept until it can be told. Virtual time waits for who reads them.
     fn say(&mut self, text: &str) {
-        if !text.is_empty() {
-            let said = table::print(text.trim_end());
-            self.unprinted = self.unprinted.take().or(said.err());
+        if text.is_empty() {
+            return;
+        }
+        let said = match self.simulated {
+            true => table::print(text.trim_end()),
+            false => self.hand_over(text),
+        };
+        self.unprinted = self.unprinted.take().or(said.err());
+    }
+
+    fn hand_over(&mut self, text: &str) -> io::Result<()> {
+        let outlet = match &mut self.outlet {
+            Some(outlet) => outlet,
+            none => none.insert(Outlet::open(io::stdout())?),
+        };
+        if !outlet.put(text) {
+            self.left_out += text.lines().count();
+        }
+        Ok(())
+    }
+
+    /// The guests are gone, and whoever reads the lines may take the time. What is to be said of those they did not get.
+    fn finish(&mut self) -> String {
+        let closed = self.outlet.take().map_or(Ok(()), Outlet::close);
+        self.unprinted = self.unprinted.take().or(closed.err());
+        match std::mem::take(&mut self.left_out) {
+            0 => String::new(),
+            lines => format!("{lines} lines were left out, since nobody read those before them\n"),
         }
     }
 
@@ -168,12 +205,27 @@ impl Watch for Top {
         match &mut self.front {
             Front::Plain => self.say_all(false),
             #[cfg(feature = "top")]
-            Front::Screen(screen) => screen.leave(),
+            Front::Screen(screen) => screen.leave_unless_stalled(),
         }
     }
 
     fn print(&mut self, table: &str) -> io::Result<()> {
-        let printed = table::print(table);
+        #[cfg(feature = "top")]
+        if let Front::Screen(screen) = &mut self.front {
+            screen.leave();
+        }
+        let left_out = self.finish();
+        let printed = table::print(&format!("{left_out}{table}"));
         self.unprinted.take().map_or(printed, Err)
+    }
+}
+
+/// A run that failed has no table.
+impl Drop for Top {
+    fn drop(&mut self) {
+        let left_out = self.finish();
+        if !left_out.is_empty() {
+            let _ = table::print(left_out.trim_end());
+        }
     }
 }

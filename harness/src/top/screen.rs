@@ -1,11 +1,13 @@
 //! The terminal: entered when the guests run, drawn on and listened to in the root's thread, and left on every path.
 //!
-//! Drawing in the root's thread costs the LPs least: no thread more to wake,
-//! nothing to lock. It draws when there is something new, five times a second
-//! at the most, and asks for keys on each of its rounds.
+//! The root draws when there is something new, five times a second at the
+//! most, and asks for keys on each of its rounds. What it has drawn is written
+//! by another thread, and until that is done it draws no more: a terminal that
+//! stalls misses frames, and the next one tells it all that has changed.
 
 use super::keys::Parser;
 use super::live::Live;
+use super::outlet::{Inlet, Outlet};
 use super::picture::{Event, Picture};
 use super::ui::{Ui, Wish};
 use super::view::{self, Palette};
@@ -21,7 +23,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Stdout};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -78,14 +80,40 @@ pub(crate) fn can_draw() -> bool {
     io::stdout().is_terminal() && !dumb
 }
 
-fn enter() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+/// Stdout as long as the terminal is ours: what comes later belongs on no other screen.
+struct Ours;
+
+impl Write for Ours {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut out = io::stdout().lock();
+        match OURS.load(Ordering::SeqCst) {
+            true => out.write(bytes),
+            false => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// A terminal that is ours.
+struct Canvas {
+    terminal: Terminal<CrosstermBackend<Inlet>>,
+    outlet: Outlet,
+}
+
+fn enter() -> io::Result<Canvas> {
     static HOOK: Once = Once::new();
     HOOK.call_once(tell_panics);
     OURS.store(true, Ordering::SeqCst);
     let entered = || {
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen)?;
-        Terminal::new(CrosstermBackend::new(io::stdout()))
+        let outlet = Outlet::open(Ours)?;
+        let mut inlet = outlet.inlet();
+        execute!(inlet, EnterAlternateScreen)?;
+        let terminal = Terminal::new(CrosstermBackend::new(inlet))?;
+        Ok(Canvas { terminal, outlet })
     };
     entered().inspect_err(|_| restore())
 }
@@ -93,7 +121,7 @@ fn enter() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
 /// The terminal and what is shown on it.
 pub(crate) struct Screen {
     /// While it is ours.
-    terminal: Option<Terminal<CrosstermBackend<Stdout>>>,
+    canvas: Option<Canvas>,
     interrupted: Arc<AtomicBool>,
     ui: Ui,
     palette: Palette,
@@ -123,7 +151,7 @@ impl Screen {
     pub(crate) fn new(interrupted: Arc<AtomicBool>) -> Screen {
         let colourless = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Screen {
-            terminal: None,
+            canvas: None,
             interrupted,
             ui: Ui::new(),
             palette: Palette {
@@ -164,8 +192,8 @@ impl Screen {
         }
         let old = self.events.len().saturating_sub(EVENTS);
         self.events.drain(..old);
-        if self.terminal.is_none() {
-            self.terminal = Some(enter()?);
+        if self.canvas.is_none() {
+            self.canvas = Some(enter()?);
             self.stale = true;
         }
         loop {
@@ -176,7 +204,7 @@ impl Screen {
             self.listen(live, ahead.min(DRAW_EVERY));
             if self.interrupted.load(Ordering::Relaxed) {
                 // What comes now may take a while, and can be interrupted again.
-                self.leave();
+                self.leave_unless_stalled();
                 return Ok(());
             }
             self.draw(live)?;
@@ -195,7 +223,8 @@ impl Screen {
                 self.interrupted.store(true, Ordering::Relaxed);
             }
         }
-        let size = self.terminal.as_ref().and_then(|it| it.size().ok());
+        let canvas = self.canvas.as_ref();
+        let size = canvas.and_then(|it| it.terminal.size().ok());
         self.stale |= size != self.size;
         self.size = size;
     }
@@ -205,9 +234,12 @@ impl Screen {
         if !self.stale || soon || !OURS.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let Some(terminal) = &mut self.terminal else {
+        let Some(Canvas { terminal, outlet }) = &mut self.canvas else {
             return Ok(());
         };
+        if !outlet.is_empty() {
+            return Ok(());
+        }
         if !self.ui.frozen {
             self.picture = live.picture();
         }
@@ -218,9 +250,20 @@ impl Screen {
         Ok(())
     }
 
+    /// Gives the terminal back, unless that would take as long as it stalls.
+    pub(crate) fn leave_unless_stalled(&mut self) {
+        if self.canvas.as_ref().is_none_or(|it| it.outlet.is_empty()) {
+            self.leave();
+        }
+    }
+
     /// Gives the terminal back.
     pub(crate) fn leave(&mut self) {
-        self.terminal = None;
+        if let Some(Canvas { terminal, outlet }) = self.canvas.take() {
+            drop(terminal);
+            // A terminal that is gone shows nothing.
+            let _ = outlet.close();
+        }
         restore();
     }
 }

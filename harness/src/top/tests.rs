@@ -1,6 +1,8 @@
 //! A run as the views are told of it: figures, lines, events.
 
+use super::Top;
 use super::live::Live;
+use super::outlet::Outlet;
 use super::picture::{Picture, State};
 use super::plain;
 use crate::plan::{Planned, burners, planned_as};
@@ -8,6 +10,8 @@ use apportion_hypervisor::counters::{LpSnapshot, Snapshot, VpSnapshot};
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
 use apportion_hypervisor::{Action, Payload};
 use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, VpId, Weight, What};
+use std::io::{self, Read as _};
+use std::thread;
 
 pub(super) fn ms(ms: u64) -> Nanos {
     Nanos::from_millis(ms)
@@ -116,6 +120,30 @@ fn lines_of_events_have_their_kind_and_whom_they_speak_of() {
         plain::head(&live.picture()),
         "run example 1/1: 1 LP, slice 1ms, policy fair, 350ms\n"
     );
+}
+
+#[test]
+fn lines_that_nobody_reads_are_left_out_and_counted() {
+    let (mut reader, writer) = io::pipe().unwrap();
+    let mut top = Top::new("kvm", None);
+    top.outlet = Some(Outlet::open(writer).unwrap());
+    let two = format!("a\n{}\n", "b".repeat(100_000));
+    for _ in 0..100 {
+        top.say(&two);
+    }
+    let read = thread::spawn(move || {
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        read
+    });
+    let told = top.finish();
+    let read = read.join().unwrap();
+    assert!(read.len().is_multiple_of(two.len()) && !read.is_empty());
+    let left_out = 200 - read.lines().count();
+    assert!(left_out > 0);
+    let expected = format!("{left_out} lines were left out, since nobody read those before them\n");
+    assert_eq!(told, expected);
+    assert_eq!(top.finish(), "");
 }
 
 #[test]
