@@ -15,6 +15,10 @@ pub(crate) fn counters(dir: &Path) -> Result<Code, Failure> {
     } else {
         let why = match manifest.runs.len() {
             0 => "no run was completed".to_owned(),
+            _ if dir.join(files::COUNTERS).exists() => format!(
+                "nothing was measured; {} has what was counted before",
+                files::COUNTERS
+            ),
             _ => format!("the engine ({}) kept none", manifest.engine),
         };
         table::print(&format!("{} holds no counters: {why}", dir.display()))?;

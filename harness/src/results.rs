@@ -59,7 +59,11 @@ pub(crate) fn results(
         if let Some(touched) = outcome.memory.get(guest.index()) {
             values.insert("memory_touched_bytes".to_owned(), *touched as f64);
         }
-        let unmasked = sums.unmasked();
+        // Who overwrites its own results says nothing by them.
+        let unmasked = match spec.payload {
+            Payload::Hostile { .. } => Vec::new(),
+            _ => sums.unmasked(),
+        };
         let tells = !values.is_empty() || !unmasked.is_empty();
         tells.then(|| ResultEntry {
             guest: spec.name.clone(),
@@ -138,14 +142,16 @@ impl Sums<'_> {
                 put("readings_per_s", self.rate(Value::Records));
                 put("backwards", after(Value::Backwards));
             }
+            Payload::Vector => {
+                let missing = self.after(Value::FeaturesMissing).filter(|it| *it > 0);
+                let missing = missing.map(|features| features.count_ones().into());
+                put("features_missing", missing);
+            }
             _ => {}
         }
         let lost = self.reports.iter().map(|report| report.records_lost);
         let lost = lost.fold(0, u64::saturating_add);
         put("records_lost", (lost > 0).then_some(lost as f64));
-        let missing = self.after(Value::FeaturesMissing).filter(|it| *it > 0);
-        let missing = missing.map(|features| features.count_ones().into());
-        put("features_missing", missing);
         values
     }
 

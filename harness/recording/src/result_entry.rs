@@ -36,7 +36,7 @@ const TOLD: [(&str, &str, &str); 21] = [
         "",
         " features missing: it did not start",
     ),
-    ("interrupts_posted", "", " interrupts posted"),
+    ("interrupts_posted", "", " interrupts posted in all"),
     ("interrupts_handled", "", " handled"),
     ("calls_ignored", "", " calls too many to have an effect"),
     (

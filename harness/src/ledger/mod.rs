@@ -19,7 +19,7 @@ use apportion_hypervisor::{Action, Change, RunSpec};
 use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, What};
 use cells::Cells;
 use idleness::Idleness;
-use promise::{Turn, declared_demand};
+use promise::{Turn, declared_demand, demands};
 use std::ops::Range;
 use wakes::Wakes;
 
@@ -245,7 +245,10 @@ impl Ledger {
         };
         let changes: Vec<Nanos> = changes.into_iter().map(|at| start + at).collect();
         let controls = self.turns.iter().filter_map(controls).collect();
-        let reserves_kept = promise::integrate(&self.spec, &self.roster, self.turns, &mut windows);
+        let received = received(&self.roster, &begun, &windows);
+        let demands = demands(&self.spec, &received);
+        let reserves_kept =
+            promise::integrate(&self.spec, &self.roster, demands, self.turns, &mut windows);
         let passed = |of: &[Nanos], cell: &Window| of.partition_point(|at| *at <= cell.start);
         let piece = |cell: &Window| {
             let bin = cell.start.since(start).0 / BIN.0;
@@ -264,6 +267,22 @@ impl Ledger {
             precision,
         }
     }
+}
+
+/// By guest, the part of an LP that each of its VPs received while it was there.
+fn received(roster: &Roster, begun: &[Option<Nanos>], windows: &[Window]) -> Vec<f64> {
+    let span = windows.first().zip(windows.last());
+    let of = |guest: GuestId| {
+        let vps = roster.vps_of(guest);
+        let received: f64 = windows.iter().map(|it| it.sum(vps, |vp| vp.received)).sum();
+        let there = vps.iter().filter_map(|vp| {
+            let (first, last) = span?;
+            Some(last.end.since(begun[vp.index()]?.max(first.start)).0 as f64)
+        });
+        let there: f64 = there.sum();
+        if there > 0.0 { received / there } else { 0.0 }
+    };
+    roster.guests().map(of).collect()
 }
 
 fn clip(span: &Range<Nanos>, to: &Range<Nanos>) -> Range<Nanos> {

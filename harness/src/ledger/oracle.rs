@@ -1,6 +1,6 @@
 //! The formula, asked again and again: which part of an LP each guest's VPs are promised.
 
-use super::promise::{State, declared_demand};
+use super::promise::State;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::{Controls, ReserveModel, WeightScope};
 use apportion_workloads::expected::{Claim, expected, expected_with_affinity};
@@ -43,7 +43,7 @@ type Question = (Vec<bool>, Vec<(Kind, u32)>);
 pub(super) struct Oracle {
     scope: WeightScope,
     model: ReserveModel,
-    /// By guest, the demand that it declares.
+    /// By guest, the demand of each of its VPs as a part of an LP; `None` where its sleeps tell it.
     pub(super) demand: Vec<Option<f64>>,
     /// By guest, an index into `affinities`.
     affinity: Vec<usize>,
@@ -52,7 +52,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(spec: &RunSpec) -> Oracle {
+    pub(super) fn new(spec: &RunSpec, demand: Vec<Option<f64>>) -> Oracle {
         let mut affinities = Vec::new();
         let affinity = spec.guests.iter().map(|guest| {
             let lps = |lps: &apportion_scheduler::LpSet| lps.iter().map(|lp| lp.0).collect();
@@ -66,11 +66,7 @@ impl Oracle {
         Oracle {
             scope: spec.weight_scope,
             model: spec.reserve_model,
-            demand: spec
-                .guests
-                .iter()
-                .map(|g| declared_demand(g.payload))
-                .collect(),
+            demand,
             affinity: affinity.collect(),
             affinities,
             known: BTreeMap::new(),

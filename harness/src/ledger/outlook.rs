@@ -1,7 +1,7 @@
 //! The promise while a run is still going on, for whoever watches: what VPs should have received since the last look.
 
 use super::oracle::Oracle;
-use super::promise::{State, Turn};
+use super::promise::{State, Turn, declared_demands};
 use super::window::{Window, expect};
 use crate::plan::Roster;
 use apportion_hypervisor::RunSpec;
@@ -29,7 +29,7 @@ impl Outlook {
         Outlook {
             roster: roster.clone(),
             state: State::new(spec, roster),
-            oracle: Oracle::new(spec),
+            oracle: Oracle::new(spec, declared_demands(spec)),
             now: None,
             window: Window::empty(Nanos::ZERO, Nanos::ZERO, roster.owners.len()),
             turns: 0,

@@ -3,7 +3,7 @@
 use super::oracle::{EQUAL, Oracle};
 use super::window::{VpSums, Window};
 use crate::plan::Roster;
-use apportion_hypervisor::{Payload, RunSpec};
+use apportion_hypervisor::{GuestSpec, Payload, RunSpec};
 use apportion_scheduler::{Controls, GuestId, LpId, Nanos, VpId};
 
 /// Something that the promise depends on.
@@ -21,7 +21,28 @@ pub(super) enum Turn {
     Lp(LpId, bool),
 }
 
-/// The demand that a payload declares, as a part of one LP; `None` where its sleeps are recorded instead.
+/// By guest, the demand that its payload declares, as a part of one LP; `None` where its sleeps are recorded instead.
+pub(super) fn declared_demands(spec: &RunSpec) -> Vec<Option<f64>> {
+    let guests = spec.guests.iter();
+    guests.map(|guest| declared_demand(guest.payload)).collect()
+}
+
+/// What guests turned out to want, having received these parts of an LP per
+/// VP. One that paces itself wants more than it declares: sleeping and waking
+/// cost it time, and work takes longer than it thinks on a host that is busy.
+pub(super) fn demands(spec: &RunSpec, received: &[f64]) -> Vec<Option<f64>> {
+    let declared = declared_demands(spec).into_iter();
+    let of = |((declared, received), guest): ((Option<f64>, &f64), &GuestSpec)| {
+        let paces_itself = !matches!(guest.payload, Payload::Periodic { .. });
+        declared.map(|declared| match paces_itself {
+            true => declared.max(received.min(1.0)),
+            false => declared,
+        })
+    };
+    declared.zip(received).zip(&spec.guests).map(of).collect()
+}
+
+/// The demand that a payload declares.
 pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
     match payload {
         Payload::Periodic { period, run }
@@ -40,13 +61,14 @@ pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
 pub(super) fn integrate(
     spec: &RunSpec,
     roster: &Roster,
+    demands: Vec<Option<f64>>,
     mut turns: Vec<(Nanos, Turn)>,
     mut windows: &mut [Window],
 ) -> Option<f64> {
     // Entries come nearly in order, and a VP wakes when it was due.
     turns.sort_by_key(|(at, _)| *at);
     let mut state = State::new(spec, roster);
-    let mut oracle = Oracle::new(spec);
+    let mut oracle = Oracle::new(spec, demands);
     let mut kept: f64 = 1.0;
     for (index, (from, turn)) in turns.iter().enumerate() {
         state.apply(*turn);
@@ -175,5 +197,30 @@ impl Rates {
             sums.wanted += span * rate.wanted;
             sums.present += span * rate.present;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{burners, planned_as};
+    use apportion_hypervisor::Ns;
+
+    #[test]
+    fn what_a_guest_that_paces_itself_received_counts_as_wanted_where_it_is_more() {
+        let mut spec = planned_as(burners(&[("a", 100), ("b", 100), ("c", 100), ("d", 100)])).spec;
+        let (period, run) = (Ns(10), Ns(4));
+        spec.guests[0].payload = Payload::Periodic { period, run };
+        spec.guests[1].payload = Payload::Probe { period, run };
+        spec.guests[2].payload = Payload::Bursts {
+            every: period,
+            run,
+            random: false,
+        };
+        let told = |received| demands(&spec, &[received; 4]);
+        assert_eq!(told(0.5), [Some(0.4), Some(0.5), Some(0.5), None]);
+        // One that is starved still wants what it declares; none can use more than an LP.
+        assert_eq!(told(0.1), [Some(0.4), Some(0.4), Some(0.4), None]);
+        assert_eq!(told(1.1), [Some(0.4), Some(1.0), Some(1.0), None]);
     }
 }

@@ -191,9 +191,11 @@ impl Ui {
         let Some(prompt) = &mut self.prompt else {
             return;
         };
-        prompt.wrong = None;
         match key {
+            // No value has any other. What was wrong stays until something is done about it.
+            Key::Char(char) if !char.is_ascii_digit() && char != '.' => {}
             Key::Char(char) => {
+                prompt.wrong = None;
                 if std::mem::take(&mut prompt.untouched) {
                     prompt.text.clear();
                 }
@@ -202,6 +204,7 @@ impl Ui {
                 }
             }
             Key::Backspace => {
+                prompt.wrong = None;
                 prompt.untouched = false;
                 prompt.text.pop();
             }

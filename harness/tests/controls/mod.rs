@@ -109,6 +109,19 @@ const LIVELY: &str = r#"
     [[guest]]
     name = "reserved"
     reserve = 30
+    [[guest]]
+    name = "pacing"
+    reserve = 15
+    payload = "probe"
+    period = "10ms"
+    run = "500us"
+    [[guest]]
+    name = "serving"
+    vps = 2
+    weight = 400
+    payload = "bursts"
+    every = "50ms"
+    run = "2ms"
     [[change]]
     at = "700ms"
     guest = "capped"
@@ -156,8 +169,8 @@ pub(crate) fn everything_recorded() {
     let run = &manifest.runs[0];
     let due = run.measured_from_ns + 700_000_000;
     assert!(controls.t_ns >= due && controls.t_ns < due + 200_000_000);
-    assert_eq!((run.phases.len(), run.convergence.len()), (3, 8));
-    assert_eq!(run.wakes.len(), 1);
+    assert_eq!((run.phases.len(), run.convergence.len()), (3, 12));
+    assert_eq!(run.wakes.len(), 2);
     // The sleeper's reserve shows in its wakes.
     let shares: Vec<ShareRow> = read_rows(&rec, files::SHARES).unwrap();
     let reserves = shares.iter().filter(|row| row.check == Check::Reserve);

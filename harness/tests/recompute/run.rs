@@ -1,5 +1,6 @@
 //! One run as the files tell it.
 
+use super::sums::overlap;
 use super::{Row, number};
 use serde_json::Value;
 
@@ -42,7 +43,7 @@ pub(super) struct Run {
     /// The guests' names.
     pub(super) guests: Vec<String>,
     pub(super) controls: Vec<Controls>,
-    /// By guest, run ÷ period.
+    /// By guest, run ÷ period, or what it received where it paces itself.
     pub(super) demand: Vec<Option<f64>>,
     /// By guest, ns.
     pub(super) burst: Vec<f64>,
@@ -160,7 +161,7 @@ impl Run {
         };
         let new_controls = events.iter().filter(|row| row["kind"] == "controls");
         let cuts = new_controls.filter(by_hand).map(|row| number(row, "t_ns"));
-        Run {
+        let mut run = Run {
             cuts: cuts.collect(),
             lps: real(&experiment["lps"]) as usize,
             slice: real(&experiment["slice_ns"]),
@@ -219,6 +220,31 @@ impl Run {
             idle,
             turns,
             wakes,
+        };
+        for (guest, entry) in entries.iter().enumerate() {
+            if entry["payload"] != "periodic" {
+                run.raise_demand(guest);
+            }
+        }
+        run
+    }
+
+    /// A guest that paces itself wants no less than what its VPs received while they were there.
+    fn raise_demand(&mut self, guest: usize) {
+        let (from, until) = self.measured;
+        let of = |vp: usize| self.vps[vp].0 == guest;
+        let dispatches = self.dispatches.iter();
+        let dispatches = dispatches.filter(|it| of(it.vp) && it.end > it.start);
+        let received: f64 = dispatches
+            .map(|it| it.ran * overlap((it.start, it.end), (from, until)) / (it.end - it.start))
+            .sum();
+        let there = self.turns.iter().filter_map(|(at, turn)| match turn {
+            Turn::Begins(vp) if of(*vp) => Some(until - at.clamp(from, until)),
+            _ => None,
+        });
+        let there: f64 = there.sum();
+        if let (Some(demand), true) = (&mut self.demand[guest], there > 0.0) {
+            *demand = demand.max((received / there).min(1.0));
         }
     }
 

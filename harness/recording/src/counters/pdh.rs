@@ -11,6 +11,9 @@ const TIME: &str = "(PDH-CSV 4.0) (UTC)(0)";
 /// A value that is missing.
 const MISSING: &str = " ";
 
+/// A row tells of no shorter time: rates over less are noise.
+const LEAST_NS: u64 = 100_000_000;
+
 /// The counters of an object: their names, and what they are of its instances.
 type Counters<T> = [(&'static str, fn(&T) -> f64)];
 
@@ -114,7 +117,7 @@ impl Pdh {
     }
 
     /// What was counted since the run's snapshot before; none for its first
-    /// one, and where no time passed since.
+    /// one, and where less than 100 ms passed since.
     pub(crate) fn row(
         &mut self,
         experiment: &str,
@@ -124,7 +127,7 @@ impl Pdh {
         let is_of = |it: &&Base| it.experiment == experiment && it.repetition == repetition;
         let row = match self.base.as_ref().filter(is_of) {
             // The base stays: what was counted meanwhile belongs to the next row.
-            Some(base) if base.snapshot.wall_ns >= snapshot.wall_ns => return None,
+            Some(base) if snapshot.wall_ns < base.snapshot.wall_ns + LEAST_NS => return None,
             base => base.map(|base| self.fields(snapshot, &snapshot.since(&base.snapshot))),
         };
         self.base = Some(Base {

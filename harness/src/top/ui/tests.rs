@@ -192,7 +192,7 @@ fn the_first_character_takes_the_place_of_the_present_value_and_backspace_edits_
     let (mut live, mut ui) = example();
     press(&mut ui, &mut live, "↓w");
     insta::assert_snapshot!(drawn((80, 24), &live, &mut ui, &[]));
-    press(&mut ui, &mut live, "50⏎w⌫7⏎wx");
+    press(&mut ui, &mut live, "50⏎wx⌫7⏎w.");
     let weights = asked(&mut live).into_iter();
     let weights: Vec<u32> = weights.map(|it| it.1.weight.get()).collect();
     assert_eq!(weights, [50, 57]);

@@ -113,7 +113,7 @@ pub(super) fn lines(ui: &Ui, palette: Palette, width: usize) -> Vec<Line<'static
     lines
 }
 
-const HELP: [&str; 16] = [
+const HELP: [&str; 17] = [
     "up down PgUp PgDn Home End   select",
     "v           guests, or their VPs",
     "< >         sort by the next column",
@@ -128,6 +128,7 @@ const HELP: [&str; 16] = [
     "",
     "RECV%  received, of an LP per VP",
     "SHARE% of all delivered, EXP% what the formula says",
+    "       (-: a guest wants the CPU at random)",
     "WAIT   from Ready to dispatched, per dispatch",
     "MIGR migrations  ICPT intercepts  INTR interrupts",
 ];
