@@ -3,11 +3,12 @@
 use crate::plan::Planned;
 use apportion_abi::Ns;
 use apportion_abi::clock::UNIT_NS;
-use apportion_hypervisor::{Action, Burst, Change, Payload, RunOutcome};
+use apportion_hypervisor::{Action, Burst, Change, Payload, RunOutcome, VpReport};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use std::ops::Range;
 
-/// Of a guest, over its VPs; nothing where it is no probe or nothing was measured.
+/// Of a guest, over its VPs; nothing where it is no probe, where nothing was
+/// measured, or where records were lost: nobody can tell them from missed periods.
 pub(super) fn missed(
     planned: &Planned,
     outcome: &RunOutcome,
@@ -25,9 +26,14 @@ pub(super) fn missed(
     let period = Nanos((ns / UNIT_NS).max(1) * UNIT_NS);
     let crash = outcome.crashes.iter().find(|it| it.guest == guest);
     let end = crash.map_or(outcome.stopped, |crash| crash.at);
-    let reports = outcome.reports.iter().map(|report| report.vp);
-    let vps = reports.filter(|vp| planned.roster.vps_of(guest).contains(vp));
-    let of_vps = vps.map(|vp| {
+    let of_guest = planned.roster.vps_of(guest);
+    let reports = outcome.reports.iter();
+    let reports: Vec<_> = reports.filter(|it| of_guest.contains(&it.vp)).collect();
+    if reports.iter().any(|report| report.records_lost > 0) {
+        return None;
+    }
+    let of_vps = reports.into_iter().map(|VpReport { vp, .. }| {
+        let vp = *vp;
         let there = joined(planned, outcome, vp)..end;
         let of_vp = bursts.iter().filter(|burst| burst.vp == vp);
         let dues: Vec<Nanos> = of_vp.map(|burst| burst.due).collect();

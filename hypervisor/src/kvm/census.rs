@@ -108,7 +108,11 @@ impl Census {
 
 /// CPU time of this process beside its dispatchers.
 fn root_cpu(lps: usize, shared: &Shared) -> Nanos {
-    // In this order: what a dispatcher receives meanwhile is not the root's.
+    // The process's clock has of a thread that runs what the kernel saw of it last, which reading the thread's own brings
+    // up to date. In this order: what a dispatcher receives meanwhile is not the root's.
+    for lp in 0..lps {
+        let _ = shared.dispatcher_cpu(lp);
+    }
     let process = process_cpu();
     (0..lps).fold(process, |left, lp| left.since(shared.dispatcher_cpu(lp)))
 }

@@ -69,6 +69,8 @@ struct Vp {
     arrivals: Option<Arrivals>,
     /// Into its demand ring.
     written: u64,
+    /// What that was before it was last filled.
+    filled_from: u64,
     /// What it reported as measuring began.
     before: Vec<(Value, u64)>,
 }
@@ -174,6 +176,7 @@ impl Builder<'_> {
             lost: 0,
             arrivals: None,
             written: 0,
+            filled_from: 0,
             before: Vec::new(),
         };
         let guest = Guest {
@@ -337,15 +340,19 @@ impl Guest {
         let Some(arrivals) = &mut vp.arrivals else {
             return false;
         };
-        let (number, before) = (index as u32, vp.written);
-        let room = self.memory.demand_room(number, before);
+        let number = index as u32;
+        let room = self.memory.demand_room(number, vp.written);
+        if room > 0 {
+            vp.filled_from = vp.written;
+        }
         for (at, run) in arrivals.take(room as usize) {
             let at = self.time.to_guest(at);
             self.memory.put_demand(number, vp.written, at, run.0);
             vp.written = vp.written.wrapping_add(1);
         }
-        // Asked afterwards: it may have taken its last piece, and found no other, meanwhile.
-        room > 0 && self.memory.demand_taken(number) == before
+        // Asked afterwards: it may have taken its last piece, and found no other, meanwhile. And asked
+        // each time: it may have found none before, and go to sleep only after it was woken.
+        self.memory.demand_taken(number) == vp.filled_from
     }
 
     fn read_records(&mut self, index: usize, bursts: &mut Vec<Burst>) {

@@ -159,6 +159,8 @@ impl Shared {
     /// other gets them when it next runs.
     fn post(&self, core: &mut Core, now: Nanos, guest: GuestId, count: u32) {
         let vps = core.scheduler.machine().guest(guest).vps.clone();
+        let crashed = |vp: &VpId| core.scheduler.machine().vp(*vp).state == VpState::Suspended;
+        let vps: Vec<VpId> = vps.into_iter().filter(|vp| !crashed(vp)).collect();
         for vp in vps {
             let info = &self.vp_infos[vp.index()];
             info.counters.post(u64::from(count));
