@@ -78,7 +78,7 @@ pub(crate) fn run_entry(
         verdict: of_run(rows, &wakes),
         wakes,
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
-        results: results(planned, outcome, &closed.measured, &recorded.bursts),
+        results: results(planned, outcome, closed, &recorded.bursts),
         decisions: spec.decisions.then_some(recorded.decisions),
         counters: counted,
     }

@@ -2,6 +2,7 @@
 
 mod missed;
 
+use crate::ledger::Closed;
 use crate::plan::Planned;
 use crate::statistics::quantile;
 use apportion_abi::shared::{Fold, Value};
@@ -11,13 +12,12 @@ use apportion_recording::ResultEntry;
 use apportion_scheduler::{GuestId, Nanos};
 use missed::missed;
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// One entry per guest that has something to tell.
 pub(crate) fn results(
     planned: &Planned,
     outcome: &RunOutcome,
-    measured: &Range<Nanos>,
+    closed: &Closed,
     bursts: &[Burst],
 ) -> Vec<ResultEntry> {
     let guests = planned.roster.guests();
@@ -34,9 +34,9 @@ pub(crate) fn results(
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
         let of_guest: Vec<&Burst> = of_guest.collect();
         let done = of_guest.iter().copied();
-        let done = done.filter(|it| measured.contains(&it.due));
+        let done = done.filter(|it| closed.measured.contains(&it.due));
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
-        let missed = missed(planned, outcome, guest, measured, &of_guest);
+        let missed = missed(planned, outcome, guest, closed, &of_guest);
         values.extend(missed.map(|periods| ("missed".to_owned(), periods as f64)));
         if let Some(counters) = &outcome.counters {
             let sum = |of: fn(&VpSnapshot) -> u64| -> f64 {
@@ -294,7 +294,7 @@ mod tests {
             }),
             ..outcome()
         };
-        let told = results(&planned, &outcome, &(Nanos(1)..Nanos(2)), &[]);
+        let told = results(&planned, &outcome, &Closed::default(), &[]);
         assert_eq!(told[0].values["interrupts_posted"], 9.0);
         assert_eq!(told[0].values["interrupts_handled"], 9.0);
     }

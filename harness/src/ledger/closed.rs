@@ -106,9 +106,14 @@ impl Closed {
         merge(self.cells.get(from..to)?)
     }
 
+    /// When a VP began to exist; `None` where it did not.
+    pub(crate) fn begun(&self, vp: VpId) -> Option<Nanos> {
+        *self.begun.get(vp.index())?
+    }
+
     /// Whether a VP had begun to exist before `until`.
     pub(crate) fn has_begun(&self, vp: VpId, until: Nanos) -> bool {
-        self.begun[vp.index()].is_some_and(|at| at < until)
+        self.begun(vp).is_some_and(|at| at < until)
     }
 
     /// All controls that guests were given on the way.

@@ -271,16 +271,16 @@ impl Ledger {
 
 /// By guest, the part of an LP that each of its VPs received while it was there.
 fn received(roster: &Roster, begun: &[Option<Nanos>], windows: &[Window]) -> Vec<f64> {
-    let span = windows.first().zip(windows.last());
+    let whole = window::merge(windows)
+        .unwrap_or_else(|| Window::empty(Nanos::ZERO, Nanos::ZERO, begun.len()));
     let of = |guest: GuestId| {
         let vps = roster.vps_of(guest);
-        let received: f64 = windows.iter().map(|it| it.sum(vps, |vp| vp.received)).sum();
-        let there = vps.iter().filter_map(|vp| {
-            let (first, last) = span?;
-            Some(last.end.since(begun[vp.index()]?.max(first.start)).0 as f64)
-        });
-        let there: f64 = there.sum();
-        if there > 0.0 { received / there } else { 0.0 }
+        let begun = vps.iter().filter_map(|vp| begun[vp.index()]);
+        let there = begun.map(|at| whole.end.since(at.max(whole.start)).0 as f64);
+        match there.sum::<f64>() {
+            0.0 => 0.0,
+            there => whole.sum(vps, |vp| vp.received) / there,
+        }
     };
     roster.guests().map(of).collect()
 }

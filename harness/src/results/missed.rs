@@ -1,10 +1,11 @@
 //! The periods of a probe that nothing was recorded of: it leaves out what it is late by whole periods.
 
+use crate::ledger::Closed;
 use crate::plan::Planned;
 use apportion_abi::Ns;
 use apportion_abi::clock::UNIT_NS;
-use apportion_hypervisor::{Action, Burst, Change, Payload, RunOutcome, VpReport};
-use apportion_scheduler::{GuestId, Nanos, VpId};
+use apportion_hypervisor::{Burst, Payload, RunOutcome, VpReport};
+use apportion_scheduler::{GuestId, Nanos};
 use std::ops::Range;
 
 /// Of a guest, over its VPs; nothing where it is no probe, where nothing was
@@ -13,13 +14,13 @@ pub(super) fn missed(
     planned: &Planned,
     outcome: &RunOutcome,
     guest: GuestId,
-    measured: &Range<Nanos>,
+    closed: &Closed,
     bursts: &[&Burst],
 ) -> Option<u64> {
     let Payload::Probe { period: Ns(ns), .. } = planned.spec.guests[guest.index()].payload else {
         return None;
     };
-    if measured.is_empty() {
+    if closed.measured.is_empty() {
         return None;
     }
     // As the guest cuts it.
@@ -32,25 +33,13 @@ pub(super) fn missed(
     if reports.iter().any(|report| report.records_lost > 0) {
         return None;
     }
-    let of_vps = reports.into_iter().map(|VpReport { vp, .. }| {
-        let vp = *vp;
-        let there = joined(planned, outcome, vp)..end;
-        let of_vp = bursts.iter().filter(|burst| burst.vp == vp);
+    let of_vps = reports.into_iter().filter_map(|VpReport { vp, .. }| {
+        let there = closed.begun(*vp)?..end;
+        let of_vp = bursts.iter().filter(|burst| burst.vp == *vp);
         let dues: Vec<Nanos> = of_vp.map(|burst| burst.due).collect();
-        of_vp_missed(period, measured, &there, &dues)
+        Some(of_vp_missed(period, &closed.measured, &there, &dues))
     });
     Some(of_vps.fold(0, u64::saturating_add))
-}
-
-/// When a VP came.
-fn joined(planned: &Planned, outcome: &RunOutcome, vp: VpId) -> Nanos {
-    let Some(added) = vp.index().checked_sub(planned.roster.initial) else {
-        return outcome.start;
-    };
-    let changes = planned.spec.changes.iter();
-    let adding = |change: &&Change| matches!(change.action, Action::AddVp { .. });
-    let change = changes.filter(adding).nth(added);
-    outcome.measured_from + change.map_or(Nanos::ZERO, |change| change.at)
 }
 
 /// Of a VP that was `there`, with records that were due at `dues`. What may

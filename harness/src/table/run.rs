@@ -1,11 +1,10 @@
 //! The table of one run.
 
 use super::{lines, mark};
-use crate::exit::worst;
 use crate::plan::Planned;
-use crate::verdict::{Judge, Row, guest_shares};
+use crate::verdict::{Judge, Row, guest_shares, of_guest};
 use apportion_hypervisor::Action;
-use apportion_recording::{RunEntry, Scope, ShareRow, Verdict};
+use apportion_recording::{RunEntry, ShareRow, Verdict};
 use apportion_scheduler::{Controls, GuestId, Nanos, Reserve, WeightScope};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
@@ -173,14 +172,6 @@ fn guests(judge: &Judge<'_>, run: &RunEntry, rows: &[Row]) -> String {
         ));
     }
     text
-}
-
-/// Of a guest, as in summary.csv: over the phases where there are some.
-fn of_guest(rows: &[Row], guest: &str) -> Verdict {
-    let counting = rows.iter().filter(|row| row.counts);
-    let of_guest = counting.filter(|row| row.share.scope == Scope::Guest);
-    let of_guest = of_guest.filter(|row| row.share.guest == guest);
-    worst(of_guest.map(|row| row.share.verdict))
 }
 
 /// Of an entry with many guests those with the largest errors, else all.

@@ -57,7 +57,17 @@ pub(crate) fn guest_shares(rows: &[Row]) -> impl Iterator<Item = &ShareRow> {
 /// The verdict of one repetition: the worst of its rows over the whole run, or
 /// over the phases where there are some, and of its wakes.
 pub(crate) fn of_run(rows: &[Row], wakes: &[WakeEntry]) -> Verdict {
-    let counting = rows.iter().filter(|row| row.counts);
     let of_wakes = wakes.iter().filter_map(|entry| entry.verdict);
-    worst(counting.map(|row| row.share.verdict).chain(of_wakes))
+    worst(counting(rows).map(|row| row.share.verdict).chain(of_wakes))
+}
+
+/// The verdict of a guest in these rows: the worst of those of its own that count.
+pub(crate) fn of_guest(rows: &[Row], guest: &str) -> Verdict {
+    let own = counting(rows).map(|row| &row.share);
+    let own = own.filter(|share| share.scope == Scope::Guest && share.guest == guest);
+    worst(own.map(|share| share.verdict))
+}
+
+fn counting(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    rows.iter().filter(|row| row.counts)
 }

@@ -1,14 +1,13 @@
 //! Over all repetitions: the rows of summary.csv.
 
-use super::{Row, guest_shares};
-use crate::exit::worst;
+use super::{Row, guest_shares, of_guest};
 use crate::plan::Planned;
 use crate::statistics::{ci95, mean};
 use apportion_recording::{ShareRow, SummaryRow};
 
 /// One row per guest of `planned` over all its repetitions; `rows` are rows of scope guest of any experiment.
 pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
-    let of_guest = |name: &str| -> Vec<Row> {
+    let rows_of = |name: &str| -> Vec<Row> {
         rows.iter()
             .filter(|row| row.share.experiment == planned.name() && row.share.guest == name)
             .cloned()
@@ -19,7 +18,7 @@ pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
         .guests
         .iter()
         .filter_map(|guest| {
-            let rows = of_guest(&guest.name);
+            let rows = rows_of(&guest.name);
             let shares: Vec<&ShareRow> = guest_shares(&rows).collect();
             let first = *shares.first()?;
             let column =
@@ -30,7 +29,6 @@ pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
                 .into_iter()
                 .max_by(|a, b| a.abs().total_cmp(&b.abs()))
                 .unwrap_or_default();
-            let counting = rows.iter().filter(|row| row.counts);
             Some(SummaryRow {
                 experiment: first.experiment.clone(),
                 engine: first.engine.clone(),
@@ -46,7 +44,7 @@ pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
                 work_pct: mean(&column(|row| row.work_pct)),
                 worst_error_pp,
                 tolerance_pp: first.tolerance_pp,
-                verdict: worst(counting.map(|row| row.share.verdict)),
+                verdict: of_guest(&rows, &guest.name),
             })
         })
         .collect()

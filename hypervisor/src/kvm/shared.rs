@@ -158,10 +158,10 @@ impl Shared {
     /// wakes for them; one that runs leaves for a moment to be given them; any
     /// other gets them when it next runs.
     fn post(&self, core: &mut Core, now: Nanos, guest: GuestId, count: u32) {
-        let vps = core.scheduler.machine().guest(guest).vps.clone();
-        let crashed = |vp: &VpId| core.scheduler.machine().vp(*vp).state == VpState::Suspended;
-        let vps: Vec<VpId> = vps.into_iter().filter(|vp| !crashed(vp)).collect();
-        for vp in vps {
+        let machine = core.scheduler.machine();
+        let there = |vp: &VpId| machine.vp(*vp).state != VpState::Suspended;
+        let vps = machine.guest(guest).vps.iter().copied();
+        for vp in vps.filter(there).collect::<Vec<_>>() {
             let info = &self.vp_infos[vp.index()];
             info.counters.post(u64::from(count));
             info.mailbox.post(u64::from(count));
