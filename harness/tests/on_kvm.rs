@@ -78,6 +78,10 @@ fn main() -> ExitCode {
             controls::everything_recorded,
         ),
         (
+            "guests_that_pace_themselves_are_recorded_and_recomputed",
+            controls::paced_recorded,
+        ),
+        (
             "a_capped_guest_stays_below_its_cap_beside_an_idle_lp",
             controls::cap_holds,
         ),

@@ -109,19 +109,6 @@ const LIVELY: &str = r#"
     [[guest]]
     name = "reserved"
     reserve = 30
-    [[guest]]
-    name = "pacing"
-    reserve = 15
-    payload = "probe"
-    period = "10ms"
-    run = "500us"
-    [[guest]]
-    name = "serving"
-    vps = 2
-    weight = 400
-    payload = "bursts"
-    every = "50ms"
-    run = "2ms"
     [[change]]
     at = "700ms"
     guest = "capped"
@@ -169,12 +156,54 @@ pub(crate) fn everything_recorded() {
     let run = &manifest.runs[0];
     let due = run.measured_from_ns + 700_000_000;
     assert!(controls.t_ns >= due && controls.t_ns < due + 200_000_000);
-    assert_eq!((run.phases.len(), run.convergence.len()), (3, 12));
-    assert_eq!(run.wakes.len(), 2);
+    assert_eq!((run.phases.len(), run.convergence.len()), (3, 8));
+    assert_eq!(run.wakes.len(), 1);
     // The sleeper's reserve shows in its wakes.
     let shares: Vec<ShareRow> = read_rows(&rec, files::SHARES).unwrap();
     let reserves = shares.iter().filter(|row| row.check == Check::Reserve);
     assert!(reserves.clone().count() > 20 && reserves.clone().all(|row| row.guest == "reserved"));
+}
+
+const PACED: &str = r#"
+    schema = 1
+    name = "paced"
+    why = "Guests that pace themselves, beside one that never sleeps."
+    lps = 1
+    duration = "2s"
+    warm_up = "200ms"
+    [[guest]]
+    name = "pacing"
+    reserve = 15
+    payload = "probe"
+    period = "10ms"
+    run = "500us"
+    [[guest]]
+    name = "serving"
+    vps = 2
+    weight = 400
+    payload = "bursts"
+    every = "50ms"
+    run = "2ms"
+    [[guest]]
+    name = "burning"
+"#;
+
+pub(crate) fn paced_recorded() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("paced.toml"), PACED).unwrap();
+    run_in(
+        dir.path(),
+        &["paced.toml", "--engine", "kvm", "--out", "rec"],
+    );
+    let rec = dir.path().join("rec");
+    recompute::check(&rec);
+    let manifest = read_manifest(&rec).unwrap();
+    let told = |guest: &str| {
+        let results = manifest.runs[0].results.iter();
+        results.filter(|it| it.guest == guest).count()
+    };
+    assert_eq!((told("pacing"), told("serving")), (1, 1));
+    assert_eq!(manifest.runs[0].wakes.len(), 1);
 }
 
 pub(crate) fn cap_holds() {
