@@ -18,6 +18,9 @@ mod suggest;
 pub use apportion_abi::{Attack, Ns, Payload, Processor};
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};
 pub use duration::{DurationError, parse_duration};
-pub use experiment::{Action, Change, Experiment, ExperimentError, Guest, Misfit, Simulator};
+pub use experiment::{
+    Action, Axis, Change, Claim, Experiment, ExperimentError, Guest, Measure, Misfit, Overrides,
+    Setting, SettingError, Simulator, Sweep, Together, Unit,
+};
 pub use size::{Bytes, SizeError, parse_size};
 pub use suggest::choice;

@@ -145,12 +145,12 @@ pub const KICK_LATENCY: Limit<Nanos> = Limit {
     allowed: "a time from 0s to 1ms (default 25us)",
 };
 
-/// Guests made from one `[[guest]]` entry.
+/// Guests made from one `[[guest]]` entry; none where a sweep or a claim leaves it out.
 pub const COUNT: Limit<u32> = Limit {
     key: "count",
-    lowest: 1,
+    lowest: 0,
     highest: 16_384,
-    allowed: "a whole number from 1 to 16384 (default 1)",
+    allowed: "a whole number from 0 to 16384 (default 1)",
 };
 
 /// Virtual processors of one guest.
@@ -184,6 +184,44 @@ pub const CAP: Limit<f64> = Limit {
     highest: 100.0,
     allowed: "a percentage of one LP per VP from 0.001 to 100 (default 100)",
 };
+
+/// The share that a guest is to receive, where it is not the formula's.
+pub const EXPECTED: Limit<f64> = Limit {
+    key: "expected",
+    lowest: 0.0,
+    highest: 100.0,
+    allowed: "a percentage of the delivered time from 0 to 100 (without the key: what the formula promises)",
+};
+
+/// What a claim's figure must not fall below: of percentages, rates and ratios, or as a factor.
+pub const AT_LEAST: Limit<f64> = bound("at_least");
+
+/// What a claim's figure must not exceed: of percentages, rates and ratios, or as a factor.
+pub const AT_MOST: Limit<f64> = bound("at_most");
+
+/// What a claim's figure must not fall below, of times.
+pub const AT_LEAST_TIME: Limit<Nanos> = time_bound("at_least");
+
+/// What a claim's figure must not exceed, of times.
+pub const AT_MOST_TIME: Limit<Nanos> = time_bound("at_most");
+
+const fn bound(key: &'static str) -> Limit<f64> {
+    Limit {
+        key,
+        lowest: 0.0,
+        highest: 1e15,
+        allowed: "a number from 0 to 1e15",
+    }
+}
+
+const fn time_bound(key: &'static str) -> Limit<Nanos> {
+    Limit {
+        key,
+        lowest: Nanos::ZERO,
+        highest: DAY,
+        allowed: "a time from 0s to 24h",
+    }
+}
 
 /// Memory of one guest, in multiples of the page that it is mapped by.
 pub const MEMORY: Limit<Bytes> = Limit {
@@ -246,7 +284,7 @@ pub const AT: Limit<Nanos> = Limit {
 /// Virtual processors of all guests of an experiment together.
 pub const ALL_VPS: Limit<u64> = Limit {
     key: "vps",
-    lowest: 1,
+    lowest: 0,
     highest: 65_536,
     allowed: "at most 65536 VPs over all guests",
 };

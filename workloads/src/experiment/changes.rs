@@ -2,8 +2,6 @@
 
 mod form;
 
-use std::ops::Range;
-
 use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -16,7 +14,6 @@ use super::fields::Fields;
 use super::guests::Guests;
 use super::keys;
 use crate::limits::{self, Limit};
-use crate::suggest::{listed, nearest};
 
 /// One alteration of a running experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +167,7 @@ impl Reader<'_> {
     }
 
     fn read_controls(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let (guest, guests) = self.read_guests(fields)?;
+        let (guest, guests) = self.guests.named(fields)?;
         let given = Given::read(fields);
         for &index in &guests {
             // Reported once, however many guests are meant.
@@ -186,7 +183,7 @@ impl Reader<'_> {
     }
 
     fn read_add_vps(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let (_, guests) = self.read_guests(fields)?;
+        let (_, guests) = self.guests.named(fields)?;
         let vps = fields.located("add_vps", |fields| fields.integer(&limits::ADD_VPS))?;
         let added = *vps.get_ref();
         for &index in &guests {
@@ -210,7 +207,7 @@ impl Reader<'_> {
     }
 
     fn read_interrupts(&self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let guests = self.read_guests(fields).map(|(_, guests)| guests);
+        let guests = self.guests.named(fields).map(|(_, guests)| guests);
         let interrupts = fields.integer(&limits::INTERRUPTS)?;
         let guests = guests?;
         Some(Action::PostInterrupts { guests, interrupts })
@@ -221,39 +218,5 @@ impl Reader<'_> {
         let problem = no_such_lp(lp.span(), *lp.get_ref(), self.lps);
         fields.problems.extend(problem);
         Some(lp.into_inner())
-    }
-
-    /// The required `guest` as written, and the guests that it means.
-    fn read_guests(&self, fields: &mut Fields<'_, '_>) -> Option<(String, Vec<usize>)> {
-        let value = fields.required("guest", "guest = \"name\"")?;
-        let name = fields.text_in("guest", &value, "write the name of a guest in quotes")?;
-        let list = &self.guests.list;
-        let meant: Vec<usize> = (0..list.len())
-            .filter(|&index| list[index].name == name || list[index].group == name)
-            .collect();
-        if !meant.is_empty() {
-            return Some((name, meant));
-        }
-        if self.guests.complete {
-            let problem = self.no_such_guest(value.span(), &name);
-            fields.problems.push(problem);
-        }
-        None
-    }
-
-    fn no_such_guest(&self, span: Range<usize>, name: &str) -> Problem {
-        let list = &self.guests.list;
-        let mut entries: Vec<&str> = list.iter().map(|guest| guest.group.as_str()).collect();
-        // The guests of one entry follow each other.
-        entries.dedup();
-        let known = list.iter().map(|guest| guest.name.as_str());
-        let known = entries.iter().copied().chain(known);
-        let title = format!("there is no guest `{}`", name.escape_debug());
-        let label = match nearest(name, known).first() {
-            Some(word) => format!("did you mean `{word}`?"),
-            None => "use the name of a guest or of an entry with a count".to_owned(),
-        };
-        let help = format!("the entries are {}", listed(entries));
-        Problem::at(span, title, label).help(help)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer};
+
+use super::sources::{Note, Sources};
 
 /// One mistake: what is wrong, where, and what to do about it.
 #[derive(Debug)]
@@ -56,18 +58,20 @@ impl Problem {
     }
 
     /// The mistake drawn beside its lines.
-    pub(super) fn render(&self, text: &str, source: &str) -> String {
+    pub(super) fn render(&self, sources: &Sources) -> String {
         let mut group = Group::with_title(Level::ERROR.primary_title(&self.title));
         group = match &self.place {
-            None => group.element(Origin::path(source)),
+            None => group.element(Origin::path(sources.name())),
             Some((span, label)) => {
-                let primary = AnnotationKind::Primary.span(span.clone()).label(label);
-                let context = self
-                    .context
-                    .iter()
-                    .map(|(span, label)| AnnotationKind::Context.span(span.clone()).label(label));
-                let snippet = Snippet::source(text).path(source);
-                group.element(snippet.annotation(primary).annotations(context))
+                let primary: Note<'_> =
+                    Box::new(move |span| AnnotationKind::Primary.span(span).label(label));
+                let context = self.context.iter().map(|(span, label)| {
+                    let note: Note<'_> =
+                        Box::new(move |span| AnnotationKind::Context.span(span).label(label));
+                    (span.clone(), note)
+                });
+                let notes = [(span.clone(), primary)].into_iter().chain(context);
+                group.elements(sources.snippets(notes))
             }
         };
         group = group.elements(self.help.iter().map(|help| Level::HELP.message(help)));
@@ -84,14 +88,49 @@ impl Problems {
         self.0.push(problem);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.0.extend(problems);
     }
 
-    /// The report of all mistakes in the order of the text; `None` if there are none.
-    pub(super) fn report(mut self, text: &str, source: &str) -> Option<String> {
-        self.0.sort_by_key(Problem::start);
-        let drawn: Vec<String> = self.0.iter().map(|p| p.render(text, source)).collect();
-        (!drawn.is_empty()).then(|| drawn.join("\n\n"))
+    /// All mistakes drawn beside their lines.
+    pub(super) fn drawn(self, sources: &Sources) -> Report {
+        let draw = |problem: &Problem| (problem.start(), problem.render(sources));
+        Report(self.0.iter().map(draw).collect())
+    }
+}
+
+/// Mistakes as people see them, with where each begins.
+#[derive(Debug, Default)]
+pub(super) struct Report(Vec<(usize, String)>);
+
+impl Report {
+    /// One that stands nowhere.
+    pub(super) fn of(text: String) -> Report {
+        Report(vec![(0, text)])
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn extend(&mut self, more: Report) {
+        self.0.extend(more.0);
+    }
+
+    /// All of them in the order of the text, each once: what is wrong with a
+    /// default is wrong with every guest that has it. `None` if there are none.
+    pub(super) fn text(mut self) -> Option<String> {
+        self.0.sort_by_key(|(start, _)| *start);
+        let mut texts: Vec<String> = Vec::new();
+        for (_, text) in self.0 {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 }

@@ -15,6 +15,7 @@ use super::payloads::Program;
 use super::processor::read_processor;
 use super::{Guest, affinity, keys, payloads};
 use crate::limits;
+use crate::suggest::{listed, nearest};
 
 /// What to do where something else stands in the place of guests.
 const REMEDY: &str = "remove this and write each guest below a line [[guest]]";
@@ -28,7 +29,43 @@ pub(super) struct Guests {
     /// What the file says about the memory of each guest.
     pub(super) rooms: Vec<Room>,
     /// Every entry of the file has become its guests, so that a name that is not there is a mistake.
-    pub(super) complete: bool,
+    complete: bool,
+    /// Entries with a count of zero.
+    absent: Vec<String>,
+}
+
+impl Guests {
+    /// The required `guest` of a change or a claim as written, and the guests that it means.
+    pub(super) fn named(&self, fields: &mut Fields<'_, '_>) -> Option<(String, Vec<usize>)> {
+        let value = fields.required("guest", "guest = \"name\"")?;
+        let name = fields.text_in("guest", &value, "write the name of a guest in quotes")?;
+        let meant: Vec<usize> = (0..self.list.len())
+            .filter(|&index| self.list[index].name == name || self.list[index].group == name)
+            .collect();
+        if !meant.is_empty() {
+            return Some((name, meant));
+        }
+        if self.complete && !self.absent.contains(&name) {
+            let problem = self.no_such_guest(value.span(), &name);
+            fields.problems.push(problem);
+        }
+        None
+    }
+
+    fn no_such_guest(&self, span: Range<usize>, name: &str) -> Problem {
+        let mut entries: Vec<&str> = self.list.iter().map(|guest| guest.group.as_str()).collect();
+        // The guests of one entry follow each other.
+        entries.dedup();
+        let known = self.list.iter().map(|guest| guest.name.as_str());
+        let known = entries.iter().copied().chain(known);
+        let title = format!("there is no guest `{}`", name.escape_debug());
+        let label = match nearest(name, known).first() {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => "use the name of a guest or of an entry with a count".to_owned(),
+        };
+        let help = format!("the entries are {}", listed(entries));
+        Problem::at(span, title, label).help(help)
+    }
 }
 
 /// The guests under the key `guest` of the experiment, entries with a count spread out.
@@ -45,7 +82,7 @@ pub(super) fn read_guests(fields: &mut Fields<'_, '_>, lps: Option<&Spanned<u32>
     let entries = entries.into_inner();
     let problems = &mut *fields.problems;
     if entries.is_empty() {
-        problems.push(Problem::at(span, "there is no guest", REMEDY));
+        problems.push(Problem::at(span.clone(), "there is no guest", REMEDY));
     }
     let in_file = entries.len();
     let entries: Vec<Entry> = entries
@@ -55,6 +92,13 @@ pub(super) fn read_guests(fields: &mut Fields<'_, '_>, lps: Option<&Spanned<u32>
     let mut guests = expand(&entries, problems);
     let named = entries.iter().filter(|entry| entry.name.is_some()).count();
     guests.complete = named == in_file && !guests.list.is_empty();
+    let absent = entries.iter().filter(|entry| entry.count == 0);
+    let absent = absent.filter_map(|entry| Some(entry.name.as_ref()?.get_ref().clone()));
+    guests.absent = absent.collect();
+    if in_file > 0 && guests.absent.len() == in_file {
+        let label = "give one of the entries a count above 0";
+        problems.push(Problem::at(span, "there is no guest", label));
+    }
     guests
 }
 
@@ -66,6 +110,7 @@ struct Entry {
     vps: u32,
     placed: Placed,
     affinity: Option<Vec<u32>>,
+    expected: Option<f64>,
     room: Room,
     processor: Processor,
     ticks: u32,
@@ -96,6 +141,7 @@ impl Entry {
             vps,
             placed: placed.unwrap_or_default(),
             affinity: affinity::read_affinity(&mut fields, lps),
+            expected: fields.number(&limits::EXPECTED),
             room: Room::read(&mut fields, program.working_set.clone()),
             processor: read_processor(&mut fields, &program),
             ticks: fields.integer(&limits::TICKS).unwrap_or(0),
@@ -139,6 +185,7 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
                 vps: entry.vps,
                 controls: entry.placed.controls,
                 affinity: entry.affinity.clone(),
+                expected: entry.expected,
                 // Until it is known how many VPs the changes add.
                 memory: layout::LEAST_MEMORY,
                 processor: entry.processor,

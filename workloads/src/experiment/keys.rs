@@ -14,7 +14,7 @@ pub(super) struct Keys {
     elsewhere: &'static [(&'static [&'static str], &'static str)],
 }
 
-const OF_EXPERIMENT: [&str; 17] = [
+const OF_EXPERIMENT: [&str; 20] = [
     "schema",
     "name",
     "why",
@@ -31,16 +31,20 @@ const OF_EXPERIMENT: [&str; 17] = [
     "seed",
     "guest",
     "change",
+    "claim",
+    "sweep",
+    "defaults",
     "simulator",
 ];
 
-const OF_GUEST: [&str; 28] = [
+const OF_GUEST: [&str; 29] = [
     "name",
     "count",
     "vps",
     "weight",
     "reserve",
     "cap",
+    "expected",
     "affinity",
     "memory",
     "processor",
@@ -78,8 +82,11 @@ const OF_CHANGE: [&str; 10] = [
     "lp_on",
 ];
 
+const OF_CLAIM: [&str; 6] = ["guest", "measure", "at_least", "at_most", "of", "why"];
+
 const OF_SIMULATOR: [&str; 2] = ["overhead", "kick_latency"];
 
+const TO_CLAIM: &str = "this is a key of a claim: move it below a [[claim]] header";
 const TO_CHANGE: &str = "this is a key of a change: move it below a [[change]] header";
 const TO_EXPERIMENT: &str =
     "this is a key of the experiment: move it above the first [[guest]] header";
@@ -92,6 +99,7 @@ pub(super) const EXPERIMENT: Keys = Keys {
     elsewhere: &[
         (&OF_GUEST, TO_GUEST),
         (&OF_CHANGE, TO_CHANGE),
+        (&OF_CLAIM, TO_CLAIM),
         (&OF_SIMULATOR, TO_SIMULATOR),
     ],
 };
@@ -102,6 +110,7 @@ pub(super) const GUEST: Keys = Keys {
     elsewhere: &[
         (&OF_EXPERIMENT, TO_EXPERIMENT),
         (&OF_CHANGE, TO_CHANGE),
+        (&OF_CLAIM, TO_CLAIM),
         (&OF_SIMULATOR, TO_SIMULATOR),
     ],
 };
@@ -116,6 +125,36 @@ pub(super) const CHANGE: Keys = Keys {
         ),
         (&OF_EXPERIMENT, TO_EXPERIMENT),
         (&OF_GUEST, TO_GUEST),
+        (&OF_CLAIM, TO_CLAIM),
+        (&OF_SIMULATOR, TO_SIMULATOR),
+    ],
+};
+
+pub(super) const CLAIM: Keys = Keys {
+    owner: "a claim",
+    allowed: &OF_CLAIM,
+    elsewhere: &[
+        (&OF_EXPERIMENT, TO_EXPERIMENT),
+        (&OF_GUEST, TO_GUEST),
+        (&OF_CHANGE, TO_CHANGE),
+        (&OF_SIMULATOR, TO_SIMULATOR),
+    ],
+};
+
+pub(super) const DEFAULTS: Keys = Keys {
+    owner: "a default of guests",
+    allowed: OF_GUEST.split_at(2).1,
+    elsewhere: &[
+        (
+            &["name", "count"],
+            "each guest has its own: move it below a [[guest]] header",
+        ),
+        (
+            &OF_EXPERIMENT,
+            "this is a key of the experiment: move it above the first header in brackets",
+        ),
+        (&OF_CHANGE, TO_CHANGE),
+        (&OF_CLAIM, TO_CLAIM),
         (&OF_SIMULATOR, TO_SIMULATOR),
     ],
 };
@@ -130,6 +169,7 @@ pub(super) const SIMULATOR: Keys = Keys {
         ),
         (&OF_GUEST, TO_GUEST),
         (&OF_CHANGE, TO_CHANGE),
+        (&OF_CLAIM, TO_CLAIM),
     ],
 };
 

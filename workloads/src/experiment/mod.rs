@@ -2,29 +2,48 @@
 
 mod affinity;
 mod changes;
+mod claims;
 mod controls;
+mod defaults;
 mod diagnostics;
 mod fields;
 mod guests;
 mod keys;
+mod measure;
 mod memory;
 mod misfit;
 mod parse;
 mod payloads;
+mod points;
 mod processor;
+mod settings;
+mod sources;
+mod sweep;
 
 use apportion_abi::{Payload, Processor};
 use apportion_scheduler::{Controls, Nanos, PolicyKind, ReserveModel, WeightScope};
 use thiserror::Error;
 
 pub use changes::{Action, Change};
+pub use claims::Claim;
+pub use measure::{Measure, Together, Unit};
 pub use misfit::Misfit;
+pub use settings::{Setting, SettingError};
+pub use sweep::{Axis, Overrides, Sweep};
 
 /// An experiment as its file describes it, every number in its range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
-    /// What to call it: lowercase letters, digits and `-`.
+    /// What to call it: the name of its family, and in brackets what tells it from the others.
     pub name: String,
+    /// The name in its file: lowercase letters, digits and `-`.
+    pub family: String,
+    /// What the command line set, whichever of the family it is.
+    pub settings: Vec<Setting>,
+    /// What tells it from the others of its family; empty where it is the only one.
+    pub point: Vec<Setting>,
+    /// The others of its family.
+    pub sweep: Sweep,
     /// The question it answers and where it comes from, for people.
     pub why: String,
     /// LPs given to it, 1 to 4096; `None` is every LP of the host.
@@ -55,6 +74,8 @@ pub struct Experiment {
     pub guests: Vec<Guest>,
     /// What is altered during the run, in order of time; equal times in the order of the file.
     pub changes: Vec<Change>,
+    /// What has to hold besides the shares.
+    pub claims: Vec<Claim>,
     /// The file's text, word for word.
     pub text: String,
     /// Where the text came from: the name its diagnostics point to.
@@ -90,6 +111,8 @@ pub struct Guest {
     pub vps: u32,
     /// Weight, reserve and cap of each VP when the run begins; the cap is no less than the reserve.
     pub controls: Controls,
+    /// The share that it is to receive over the whole run, % of the delivered time; `None` is what the formula promises.
+    pub expected: Option<f64>,
     /// The LPs that its VPs may run on, in ascending order, at least one; `None` is every LP.
     pub affinity: Option<Vec<u32>>,
     /// Bytes of memory, 4 MiB to 16 GiB and a multiple of 2 MiB; the working sets of all its VPs
@@ -147,6 +170,13 @@ impl Experiment {
     /// # Ok::<(), apportion_workloads::ExperimentError>(())
     /// ```
     pub fn parse(text: &str, source: &str) -> Result<Experiment, ExperimentError> {
-        parse::experiment(text, source)
+        let experiment = parse::read(parse::Read {
+            text,
+            source,
+            settings: Vec::new(),
+            point: Vec::new(),
+        })?;
+        experiment.check_points()?;
+        Ok(experiment)
     }
 }

@@ -4,35 +4,91 @@ use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{Problem, Problems};
+use super::diagnostics::{Problem, Problems, Report};
 use super::fields::Fields;
-use super::{Experiment, ExperimentError, Simulator, changes, guests, keys, memory};
+use super::settings::Setting;
+use super::sources::Sources;
+use super::{
+    Experiment, ExperimentError, Simulator, changes, claims, defaults, guests, keys, memory, sweep,
+};
 use crate::limits;
 
 /// The version of the file format that this version reads.
 const SCHEMA: &str = "1";
 
-/// Reads the whole file and collects its mistakes; only a file without any is an experiment.
-pub(super) fn experiment(text: &str, source: &str) -> Result<Experiment, ExperimentError> {
-    let table = read_toml(text, source)?;
-    let mut problems = Problems::default();
-    if let Some(problem) = foreign_schema(&table) {
-        // Checking the keys of another version would only raise false alarms.
-        let report = problem.render(text, source);
-        return Err(ExperimentError::Invalid { report });
-    }
-    let draft = read_experiment(table, &mut problems);
-    match problems.report(text, source) {
-        Some(report) => Err(ExperimentError::Invalid { report }),
-        None => Ok(Experiment {
-            text: text.to_owned(),
-            source: source.to_owned(),
-            ..draft
-        }),
+/// What is to be read.
+pub(super) struct Read<'a> {
+    pub(super) text: &'a str,
+    /// What diagnostics call the text.
+    pub(super) source: &'a str,
+    /// What the command line sets.
+    pub(super) settings: Vec<Setting>,
+    /// What the experiment is called by besides.
+    pub(super) point: Vec<Setting>,
+}
+
+/// Why a text is no experiment, its mistakes one by one.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Syntax(Report),
+    Invalid(Report),
+}
+
+impl From<Failed> for ExperimentError {
+    fn from(failed: Failed) -> ExperimentError {
+        let told = |report: Report| report.text().unwrap_or_default();
+        match failed {
+            Failed::Syntax(report) => ExperimentError::Syntax {
+                report: told(report),
+            },
+            Failed::Invalid(report) => ExperimentError::Invalid {
+                report: told(report),
+            },
+        }
     }
 }
 
-fn read_toml<'i>(text: &'i str, source: &str) -> Result<DeTable<'i>, ExperimentError> {
+/// Reads the whole file and collects its mistakes; only a file without any is an experiment.
+pub(super) fn read(read: Read<'_>) -> Result<Experiment, Failed> {
+    let mut sources = Sources::file(read.text, read.source);
+    let mut table = read_toml(read.text, &sources)?;
+    let mut problems = Problems::default();
+    if let Some(problem) = foreign_schema(&table) {
+        // Checking the keys of another version would only raise false alarms.
+        problems.push(problem);
+        return Err(Failed::Invalid(problems.drawn(&sources)));
+    }
+    let settings = read.settings.iter().chain(&read.point).cloned();
+    let settings: Vec<Setting> = settings.map(|it| it.placed(&mut sources)).collect();
+    let values: Vec<String> = settings.iter().map(Setting::in_place).collect();
+    for (setting, value) in settings.iter().zip(&values) {
+        setting.apply(value, &mut table, &mut problems);
+    }
+    defaults::spread(&mut table, &mut problems);
+    let draft = read_experiment(table, read.text, &mut problems);
+    if !problems.is_empty() {
+        return Err(Failed::Invalid(problems.drawn(&sources)));
+    }
+    Ok(Experiment {
+        name: name_of(&draft.family, &read.point),
+        settings: read.settings,
+        point: read.point,
+        text: read.text.to_owned(),
+        source: read.source.to_owned(),
+        ..draft
+    })
+}
+
+/// `family[key=value,key=value]`.
+fn name_of(family: &str, point: &[Setting]) -> String {
+    if point.is_empty() {
+        return family.to_owned();
+    }
+    let told: Vec<String> = point.iter().map(Setting::to_string).collect();
+    format!("{family}[{}]", told.join(","))
+}
+
+fn read_toml<'i>(text: &'i str, sources: &Sources) -> Result<DeTable<'i>, Failed> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut problems = Problems::default();
     for error in errors {
@@ -42,9 +98,9 @@ fn read_toml<'i>(text: &'i str, source: &str) -> Result<DeTable<'i>, ExperimentE
             None => Problem::of_file(title),
         });
     }
-    match problems.report(text, source) {
-        Some(report) => Err(ExperimentError::Syntax { report }),
-        None => Ok(table.into_inner()),
+    match problems.is_empty() {
+        true => Ok(table.into_inner()),
+        false => Err(Failed::Syntax(problems.drawn(sources))),
     }
 }
 
@@ -65,7 +121,7 @@ fn foreign_schema(table: &DeTable<'_>) -> Option<Problem> {
 }
 
 /// The experiment, with stand-ins for what is missing or wrong.
-fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
+fn read_experiment(table: DeTable<'_>, text: &str, problems: &mut Problems) -> Experiment {
     let mut fields = Fields::open(table, None, &keys::EXPERIMENT, problems);
     if let Some(schema) = fields.required("schema", "schema = 1")
         && !schema.get_ref().is_integer()
@@ -83,9 +139,14 @@ fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
     let duration = read_duration(&mut fields);
     let mut guests = guests::read_guests(&mut fields, lps.as_ref());
     let changes = changes::read_changes(&mut fields, &guests, lps.as_ref(), duration.as_ref());
+    let claims = claims::read_claims(&mut fields, &guests, text);
     memory::furnish(&mut guests, &changes, fields.problems);
     Experiment {
-        name: name.map(Spanned::into_inner).unwrap_or_default(),
+        name: String::new(),
+        family: name.map(Spanned::into_inner).unwrap_or_default(),
+        settings: Vec::new(),
+        point: Vec::new(),
+        sweep: sweep::read_sweep(&mut fields, text),
         why: why.unwrap_or_default(),
         lps: lps.map(Spanned::into_inner),
         nodes,
@@ -111,6 +172,7 @@ fn read_experiment(table: DeTable<'_>, problems: &mut Problems) -> Experiment {
         simulator: read_simulator(&mut fields),
         guests: guests.list,
         changes,
+        claims,
         text: String::new(),
         source: String::new(),
     }

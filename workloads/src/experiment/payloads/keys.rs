@@ -140,6 +140,28 @@ const OWN_KEYS: [OwnKey; 22] = [
     ),
 ];
 
+/// Whose a key of a guest is, seen from one payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owned {
+    /// Every guest may have it, or none.
+    ByNone,
+    /// Its guests may have it.
+    ByThis,
+    /// Guests with other payloads may have it.
+    ByOthers,
+}
+
+/// Whose `key` is, seen from `payload`.
+pub(crate) fn owner(key: &str, payload: &str) -> Owned {
+    let owners = OWN_KEYS.iter().filter(|own| own.key == key);
+    let owners: Vec<&str> = owners.map(|own| own.payload).collect();
+    match owners.contains(&payload) {
+        true => Owned::ByThis,
+        false if owners.is_empty() => Owned::ByNone,
+        false => Owned::ByOthers,
+    }
+}
+
 /// The keys of some payloads that one guest has, and where they stand.
 pub(super) struct Written(Vec<(&'static str, Range<usize>)>);
 

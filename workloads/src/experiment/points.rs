@@ -1,0 +1,95 @@
+//! The experiments that one file stands for: points of its sweep, and what their claims compare with.
+
+use super::diagnostics::Report;
+use super::parse::{self, Failed, Read};
+use super::settings::Setting;
+use super::sweep::{MOST_POINTS, Overrides};
+use super::{Claim, Experiment, ExperimentError};
+
+impl Experiment {
+    /// The experiments that its file stands for, in the order in which they are to run; one where
+    /// nothing is swept. Each is named after the file, with what tells it from the others in brackets.
+    ///
+    /// # Errors
+    /// [`ExperimentError`], where a value makes a mistake of the file.
+    pub fn points(&self, overrides: &Overrides) -> Result<Vec<Experiment>, ExperimentError> {
+        if self.sweep.is_empty() && overrides.is_empty() {
+            return Ok(vec![self.clone()]);
+        }
+        let points = self.sweep.points(overrides).map_err(|points| {
+            let (name, most) = (&self.source, MOST_POINTS);
+            let report = format!(
+                "error: {points} experiments are too many\n --> {name}\n  |\n  = help: a sweep makes {most} at the most: use fewer values, or exclude some"
+            );
+            Failed::Invalid(Report::of(report))
+        })?;
+        let fixed = overrides.set();
+        let read = |point: Vec<Setting>| self.again(fixed.to_vec(), point);
+        Ok(all(points.into_iter().map(read))?)
+    }
+
+    /// What the experiment is to be compared with by `claim`: the same with other settings, and without claims.
+    ///
+    /// # Errors
+    /// [`ExperimentError`], where a setting makes a mistake of the file.
+    pub fn reference(&self, claim: &Claim) -> Result<Option<Experiment>, ExperimentError> {
+        let reference = self.other(claim).transpose()?;
+        Ok(reference.map(|reference| Experiment {
+            claims: Vec::new(),
+            ..reference
+        }))
+    }
+
+    fn other(&self, claim: &Claim) -> Option<Result<Experiment, Failed>> {
+        let of = claim.of.as_ref()?;
+        let mut point = self.point.clone();
+        for setting in of {
+            // In its place, so that it has the name of that point where there is one.
+            match point.iter_mut().find(|it| it.key() == setting.key()) {
+                Some(same) => *same = setting.clone(),
+                None => point.push(setting.clone()),
+            }
+        }
+        Some(self.again(self.settings.clone(), point))
+    }
+
+    /// The same file, read with settings.
+    fn again(&self, settings: Vec<Setting>, point: Vec<Setting>) -> Result<Experiment, Failed> {
+        parse::read(Read {
+            text: &self.text,
+            source: &self.source,
+            settings,
+            point,
+        })
+    }
+
+    /// Whether all that the file stands for can be read.
+    ///
+    /// # Errors
+    /// [`ExperimentError`], with all mistakes of all of them.
+    pub(super) fn check_points(&self) -> Result<(), ExperimentError> {
+        let points = self.points(&Overrides::default())?;
+        let others = |point: &Experiment| -> Vec<_> {
+            let claims = point.claims.iter();
+            claims.filter_map(|claim| point.other(claim)).collect()
+        };
+        all(points.iter().flat_map(others))?;
+        Ok(())
+    }
+}
+
+/// All of them, or their mistakes.
+fn all(read: impl Iterator<Item = Result<Experiment, Failed>>) -> Result<Vec<Experiment>, Failed> {
+    let mut good = Vec::new();
+    let mut mistakes = Report::default();
+    for result in read {
+        match result {
+            Ok(experiment) => good.push(experiment),
+            Err(Failed::Invalid(report) | Failed::Syntax(report)) => mistakes.extend(report),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(good),
+        false => Err(Failed::Invalid(mistakes)),
+    }
+}

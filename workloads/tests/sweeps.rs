@@ -1,0 +1,319 @@
+//! Defaults, settings, sweeps and claims: what one file stands for.
+
+use apportion_workloads::{
+    Axis, Experiment, ExperimentError, Measure, Overrides, Payload, Setting, SettingError,
+};
+use proptest::prelude::*;
+
+const PAIR: &str = r#"schema = 1
+name = "pair"
+why = "A test."
+lps = 1
+
+[[guest]]
+name = "heavy"
+count = 2
+weight = 200
+
+[[guest]]
+name = "light"
+"#;
+
+fn parse(body: &str) -> Experiment {
+    Experiment::parse(&format!("{PAIR}{body}"), "pair.toml").unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn set(settings: &[&str]) -> Overrides {
+    let settings = settings.iter().map(|text| Setting::parse(text).unwrap());
+    Overrides::new(settings.collect(), Vec::new()).unwrap()
+}
+
+fn scan(axes: &[&str]) -> Overrides {
+    let axes = axes.iter().map(|text| Axis::parse(text).unwrap());
+    Overrides::new(Vec::new(), axes.collect()).unwrap()
+}
+
+fn names(experiments: &[Experiment]) -> Vec<&str> {
+    let names = experiments
+        .iter()
+        .map(|experiment| experiment.name.as_str());
+    names.collect()
+}
+
+#[test]
+fn a_file_without_a_sweep_stands_for_itself() {
+    let experiment = parse("");
+    assert_eq!(
+        experiment.points(&Overrides::default()).unwrap(),
+        [experiment]
+    );
+}
+
+#[test]
+fn settings_reach_every_kind_of_key() {
+    let change =
+        "[[change]]\nat = '2s'\nguest = 'heavy'\nweight = 5\n[simulator]\noverhead = '1us'";
+    let settings = [
+        "slice=2ms",
+        "guest.light.weight=7",
+        "guest.light.affinity=[0]",
+        "guest.heavy.count=3",
+        "simulator.kick_latency=9us",
+        "change.1.weight=6",
+        "defaults.cap=90",
+        "policy = stride",
+    ];
+    let [point] = &parse(change).points(&set(&settings)).unwrap()[..] else {
+        panic!("nothing is swept");
+    };
+    assert_eq!(point.name, "pair");
+    assert_eq!(point.settings.len(), settings.len());
+    assert_eq!(point.slice.0, 2_000_000);
+    assert_eq!(point.guests.len(), 4);
+    assert_eq!(point.guests[3].controls.weight.get(), 7);
+    assert_eq!(point.guests[3].affinity, Some(vec![0]));
+    assert_eq!(point.guests[0].controls.cap.percent(), 90.0);
+    assert_eq!(point.simulator.kick_latency.0, 9_000);
+    assert_eq!(point.simulator.overhead.0, 1_000);
+    assert_eq!(point.policy.to_string(), "stride");
+    assert!(format!("{:?}", point.changes[0].action).contains("Weight(6)"));
+}
+
+#[test]
+fn every_combination_is_a_point_but_those_excluded_and_those_included_come_last() {
+    let sweep = r#"
+        [sweep]
+        slice = ["1ms", "5ms"]
+        guest.light.weight = [50, 100]
+        [[sweep.exclude]]
+        slice = "5ms"
+        guest.light.weight = 50
+        [[sweep.include]]
+        "guest.light.weight" = 1000
+    "#;
+    let experiment = parse(sweep);
+    let points = experiment.points(&Overrides::default()).unwrap();
+    assert_eq!(
+        names(&points),
+        [
+            "pair[slice=1ms,guest.light.weight=50]",
+            "pair[slice=1ms,guest.light.weight=100]",
+            "pair[slice=5ms,guest.light.weight=100]",
+            "pair[guest.light.weight=1000]",
+        ]
+    );
+    assert!(points.iter().all(|point| point.family == "pair"));
+    assert_eq!(points[2].slice.0, 5_000_000);
+    assert_eq!(points[3].guests[2].controls.weight.get(), 1_000);
+    // What the command line fixes is no axis any more.
+    let fixed = experiment.points(&set(&["slice=3ms"])).unwrap();
+    assert_eq!(
+        names(&fixed),
+        [
+            "pair[guest.light.weight=50]",
+            "pair[guest.light.weight=100]",
+            "pair[guest.light.weight=1000]",
+        ]
+    );
+    assert!(fixed.iter().all(|point| point.slice.0 == 3_000_000));
+    // What it scans takes the place of the file's values.
+    let scanned = experiment
+        .points(&scan(&["guest.light.weight=1,2"]))
+        .unwrap();
+    assert_eq!(scanned.len(), 4);
+    assert_eq!(scanned[3].name, "pair[slice=5ms,guest.light.weight=2]");
+}
+
+#[test]
+fn a_scan_is_a_list_or_a_range_that_ends_where_it_says() {
+    let values = |text| -> Vec<String> {
+        let axis = Axis::parse(text).unwrap();
+        axis.values().map(str::to_owned).collect()
+    };
+    assert_eq!(values("slice=1ms,5ms"), ["1ms", "5ms"]);
+    assert_eq!(
+        values("guest.a.weight=50..200:50"),
+        ["50", "100", "150", "200"]
+    );
+    assert_eq!(values("guest.a.weight=50..199:50"), ["50", "100", "150"]);
+    assert_eq!(values("guest.a.cap=0.1..0.3:0.1"), ["0.1", "0.2", "0.3"]);
+    let refused = |text| Axis::parse(text).unwrap_err().to_string();
+    insta::assert_snapshot!(
+        [
+            refused("slice"),
+            refused("=3"),
+            refused("guest.a.weight=1..5"),
+            refused("guest.a.weight=5..1:1"),
+            refused("guest.a.weight=1..x:1"),
+            refused("guest.a.weight=1..100000:1"),
+            refused("slice=1ms,,2ms"),
+            refused("guest..weight=1"),
+        ]
+        .join("\n")
+    );
+    let twice = Overrides::new(
+        vec![Setting::parse("slice=1ms").unwrap()],
+        vec![Axis::parse("slice=1ms,2ms").unwrap()],
+    );
+    assert_eq!(twice.unwrap_err(), SettingError::Twice("slice".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_with_a_setting_points_to_where_it_was_given() {
+    let experiment = parse("[sweep]\nslice = [\"1ms\", \"2ms\"]");
+    let refused =
+        |overrides: &Overrides| -> String { experiment.points(overrides).unwrap_err().to_string() };
+    insta::assert_snapshot!(
+        [
+            refused(&set(&["guest.light.weight=0"])),
+            refused(&set(&["guest.lihgt.weight=10"])),
+            refused(&set(&["guest.light.wieght=10"])),
+            refused(&set(&["guest.light.name=dark"])),
+            refused(&set(&["slice=never"])),
+            refused(&set(&["schema=2"])),
+            refused(&set(&["change.1.weight=2"])),
+            refused(&scan(&["guest.light.cap=10,200"])),
+            // Both places, each in its own text.
+            refused(&set(&["guest.heavy.reserve=50", "guest.heavy.cap=40"])),
+            refused(&scan(&[
+                "guest.light.weight=1..900:1",
+                "guest.heavy.weight=1..9:1"
+            ])),
+        ]
+        .join("\n\n")
+    );
+}
+
+#[test]
+fn defaults_are_what_entries_do_not_say_and_keys_of_payloads_go_where_they_belong() {
+    let text = r#"
+        schema = 1
+        name = "defaults"
+        why = "A test."
+        [defaults]
+        vps = 2
+        weight = 300
+        payload = "periodic"
+        period = "20ms"
+        run = "5ms"
+        critical = "1ms"
+        think = "2ms"
+        [[guest]]
+        name = "plain"
+        [[guest]]
+        name = "own"
+        weight = 50
+        run = "1ms"
+        [[guest]]
+        name = "spins"
+        payload = "spin"
+        [[guest]]
+        name = "burns"
+        payload = "burn"
+        vps = 1
+    "#;
+    let guests = Experiment::parse(text, "defaults.toml").unwrap().guests;
+    let told: Vec<_> = guests
+        .iter()
+        .map(|guest| (guest.vps, guest.controls.weight.get(), guest.payload.name()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, 300, "periodic"),
+            (2, 50, "periodic"),
+            (2, 300, "spin"),
+            (1, 300, "burn")
+        ]
+    );
+    assert!(matches!(guests[0].payload, Payload::Periodic { run, .. } if run.0 == 5_000_000));
+    assert!(matches!(guests[1].payload, Payload::Periodic { run, .. } if run.0 == 1_000_000));
+}
+
+#[test]
+fn an_entry_with_no_guests_is_left_out_with_what_concerns_it() {
+    let change = "[[change]]\nat = '2s'\nguest = 'light'\nweight = 5";
+    let [alone] = &parse(change)
+        .points(&set(&["guest.light.count=0"]))
+        .unwrap()[..]
+    else {
+        panic!("nothing is swept");
+    };
+    assert_eq!((alone.guests.len(), alone.changes.len()), (2, 0));
+}
+
+#[test]
+fn a_claim_is_a_threshold_or_a_factor_of_what_another_run_gives() {
+    let claims = r#"
+        [[guest]]
+        name = "probe"
+        reserve = 20
+        payload = "probe"
+        period = "10ms"
+        run = "100us"
+
+        [[claim]]
+        guest = "probe"
+        measure = "lateness_p99"
+        at_most = "8ms"
+
+        [[claim]]
+        guest = "probe"
+        measure = "lateness_p99"
+        at_most = 0.7
+        of = { guest.probe.reserve = 0, slice = "2ms" }
+        why = "A reserve keeps it from waiting."
+
+        [[claim]]
+        guest = "heavy"
+        measure = "share"
+        at_least = 50
+    "#;
+    let experiment = parse(claims);
+    let [late, relative, share] = &experiment.claims[..] else {
+        panic!("{:?}", experiment.claims);
+    };
+    assert_eq!((late.at_most, late.at_least), (Some(8e6), None));
+    assert_eq!(
+        (share.guests.as_slice(), share.at_least),
+        (&[0, 1][..], Some(50.0))
+    );
+    assert_eq!(experiment.reference(late).unwrap(), None);
+    let reference = experiment.reference(relative).unwrap().unwrap();
+    assert_eq!(reference.name, "pair[guest.probe.reserve=0,slice=2ms]");
+    assert_eq!(reference.guests[3].controls.reserve.percent(), 0.0);
+    assert_eq!(reference.slice.0, 2_000_000);
+    assert!(reference.claims.is_empty());
+    // A swept key has the value of the other run there.
+    let swept = parse(&format!("[sweep]\nslice = ['1ms', '2ms']\n{claims}"));
+    let points = swept.points(&Overrides::default()).unwrap();
+    let other = points[0].reference(&points[0].claims[1]).unwrap().unwrap();
+    assert_eq!(other.name, "pair[slice=2ms,guest.probe.reserve=0]");
+}
+
+#[test]
+fn every_measure_has_its_name_once() {
+    let names: Vec<&str> = Measure::all().map(Measure::name).collect();
+    for (index, name) in names.iter().enumerate() {
+        assert!(!names[..index].contains(name), "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_set_is_read_or_reported_but_never_a_panic(
+        key in "[a-z.\"']{1,12}|guest\\.(heavy|light)\\.[a-z]{2,6}|(change|claim)\\.[0-9]\\.[a-z]{2}",
+        value in "\\PC{0,8}|[0-9.:]{1,6}|\\[[0-9,]{0,4}\\]|\\{[a-z=1]{0,5}\\}",
+    ) {
+        let experiment = parse("");
+        let text = format!("{key}={value}");
+        for overrides in [
+            Setting::parse(&text).and_then(|it| Overrides::new(vec![it], Vec::new())),
+            Axis::parse(&text).and_then(|it| Overrides::new(Vec::new(), vec![it])),
+        ].into_iter().flatten() {
+            if let Err(ExperimentError::Invalid { report }) = experiment.points(&overrides) {
+                prop_assert!(report.contains("--> "), "{report}");
+            }
+        }
+    }
+}
