@@ -4,7 +4,7 @@ use crate::exit::{Code, Failure};
 use crate::table;
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
-use apportion_workloads::{catalogue, choice, parse_duration};
+use apportion_workloads::{Axis, Setting, catalogue, choice, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -125,6 +125,14 @@ pub(crate) struct RunArguments {
     /// Where everything random begins
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
+    /// Give a key of the file another value, such as guest.test.weight=100; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse)]
+    pub(crate) set: Vec<Setting>,
+
+    /// Run it with several values of a key, such as guest.test.weight=50..200:50 or slice=1ms,5ms; may be repeated
+    #[arg(long, value_name = "KEY=VALUES", value_parser = Axis::parse)]
+    pub(crate) scan: Vec<Axis>,
+
     /// Record every decision of the scheduler in decisions.csv
     #[arg(long)]
     pub(crate) decisions: bool,

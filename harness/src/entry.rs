@@ -3,6 +3,7 @@
 use crate::cli::RunArguments;
 use crate::exit::worst;
 use crate::host;
+use crate::ledger::VpSums;
 use crate::plan::Planned;
 use crate::recorder::Recorded;
 use crate::results::results;
@@ -10,9 +11,10 @@ use crate::snapshot::snapshot;
 use crate::verdict::{Judge, Row, Span, convergence, of_run, wakes};
 use apportion_hypervisor::{RunOutcome, RunSpec};
 use apportion_recording::{
-    Calibration, CrashEntry, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA, Status, ToolEntry,
+    Calibration, CrashEntry, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA, ServiceEntry, Status,
+    ToolEntry,
 };
-use apportion_scheduler::Nanos;
+use apportion_scheduler::{GuestId, Nanos};
 
 /// The manifest before anything has run.
 pub(crate) fn manifest(plans: &[Planned], arguments: &RunArguments, engine: &str) -> Manifest {
@@ -77,11 +79,35 @@ pub(crate) fn run_entry(
         convergence: convergence(judge),
         verdict: of_run(rows, &wakes),
         wakes,
+        service: service(judge),
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
         results: results(planned, outcome, closed, &recorded.bursts),
         decisions: spec.decisions.then_some(recorded.decisions),
         counters: counted,
     }
+}
+
+fn service(judge: &Judge<'_>) -> Vec<ServiceEntry> {
+    let Some(whole) = judge.closed.whole() else {
+        return Vec::new();
+    };
+    let roster = &judge.planned.roster;
+    let entry = |guest: GuestId| {
+        let sum = |of: fn(&VpSums) -> f64| whole.sum(roster.vps_of(guest), of);
+        let (dispatches, ready) = (sum(|vp| vp.dispatches), sum(|vp| vp.ready));
+        let (on_lp, received) = (sum(|vp| vp.on_lp), sum(|vp| vp.received));
+        ServiceEntry {
+            guest: judge.planned.spec.guests[guest.index()].name.clone(),
+            dispatches: dispatches as u64,
+            ready_ns: ready.round() as u64,
+            on_lp_ns: on_lp.round() as u64,
+            received_ns: received.round() as u64,
+            work: sum(|vp| vp.work).round() as u64,
+            wait_per_dispatch_ns: (dispatches > 0.0).then(|| ready / dispatches),
+            stretch: (received > 0.0).then(|| (ready + on_lp) / received),
+        }
+    };
+    roster.guests().map(entry).collect()
 }
 
 fn calibration(judge: &Judge<'_>) -> Calibration {

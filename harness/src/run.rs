@@ -10,7 +10,7 @@ use crate::session::{Flow, Session};
 use crate::signals;
 use crate::table;
 use crate::top::{self, Top};
-use crate::verdict::summarise;
+use crate::verdict::{claims, summarise};
 use crate::watch::Watch;
 use anyhow::Context as _;
 use apportion_recording::{Manifest, RecordingError, Status, Writer};
@@ -35,17 +35,18 @@ pub(crate) enum Show {
 /// The whole command. Nothing is created before everything that can be checked was checked.
 pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure> {
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
-    let plans = plan(arguments, host_lps)?;
+    let plan = plan(arguments, host_lps)?;
+    let plans = &plan.runs;
     let Chosen {
         mut engine,
         instead_of_kvm,
-    } = engine::choose(arguments.engine, &plans, host_lps)?;
+    } = engine::choose(arguments.engine, plans, host_lps)?;
     if let Some(why) = &instead_of_kvm {
         table::tell(&format!(
             "{why}\nrunning SIMULATED instead: virtual time, nothing is measured"
         ));
     }
-    for planned in &plans {
+    for planned in plans {
         engine.check(&planned.spec)?;
     }
     if engine.name() == "kvm" && !apportion_hypervisor::host::vps_move_freely() {
@@ -61,10 +62,10 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
     }
     .context("cannot catch Ctrl-C")?;
 
-    let mut manifest = entry::manifest(&plans, arguments, engine.name());
+    let mut manifest = entry::manifest(plans, arguments, engine.name());
     let writer = match &arguments.out {
         Some(dir) => Writer::create(dir, &manifest)?,
-        None => create_default(&plans, &manifest)?,
+        None => create_default(plans, &manifest)?,
     };
     let dir = writer.dir().to_owned();
     let length = plans.iter().fold(Nanos::ZERO, |sum, planned| {
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
         unprinted: None,
     };
 
-    let ran = session.run_all(engine.as_mut(), &plans, &mut manifest);
+    let ran = session.run_all(engine.as_mut(), &plan, &mut manifest);
     let Session {
         writer,
         watch,
@@ -101,16 +102,26 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
         Err(_) => Status::Failed,
     };
     manifest.error = ran.as_ref().err().map(Failure::message);
-    let verdict = worst(manifest.runs.iter().map(|run| run.verdict));
     // What was cut short is not judged as a whole; each run keeps its own verdict.
+    let claims = match manifest.status {
+        Status::Complete => claims(&plan, &manifest.runs, &summed_up),
+        _ => Vec::new(),
+    };
+    let of_runs = manifest.runs.iter().map(|run| run.verdict);
+    let verdict = worst(of_runs.chain(claims.iter().map(|claim| claim.verdict)));
     manifest.verdict = (manifest.status == Status::Complete).then_some(verdict);
     let summary: Vec<_> = plans
         .iter()
         .flat_map(|planned| summarise(planned, &summed_up))
         .collect();
+    let claimed = match claims.is_empty() {
+        true => Ok(()),
+        false => writer.claims(&claims),
+    };
     let finished = writer.finish(&manifest, &summary);
     // What went wrong first matters most.
     let flow = ran?;
+    claimed?;
     finished?;
     if let Some(error) = unprinted {
         return Err(anyhow::Error::new(error)
@@ -121,6 +132,12 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
             .into());
     }
 
+    if manifest.status == Status::Complete {
+        let sweeps = table::sweeps(&plan, &manifest.runs, &summed_up);
+        for text in sweeps.into_iter().chain(table::claims(&claims)) {
+            table::print(&text)?;
+        }
+    }
     table::print(&format!("\nrecorded in {}", dir.display()))?;
     let code = match flow {
         Flow::Done => verdict.into(),
@@ -154,7 +171,9 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
 fn create_default(plans: &[Planned], manifest: &Manifest) -> Result<Writer, RecordingError> {
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let name = match plans {
-        [one] => one.name(),
+        [first, others @ ..] if others.iter().all(|it| it.family() == first.family()) => {
+            first.family()
+        }
         _ => "suite",
     };
     let base = format!("{time}-{name}");

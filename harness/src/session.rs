@@ -2,7 +2,7 @@
 
 use crate::entry::run_entry;
 use crate::exit::Failure;
-use crate::plan::Planned;
+use crate::plan::{Plan, Planned};
 use crate::recorder::Recorder;
 use crate::table;
 use crate::verdict::{Judge, Row, Span};
@@ -37,15 +37,16 @@ impl Session {
     pub(crate) fn run_all(
         &mut self,
         engine: &mut dyn Engine,
-        plans: &[Planned],
+        plan: &Plan,
         manifest: &mut Manifest,
     ) -> Result<Flow, Failure> {
-        let most = plans
+        let most = plan
+            .runs
             .iter()
             .map(|planned| planned.experiment.repetitions)
             .max();
         for repetition in 1..=most.unwrap_or(0) {
-            for planned in plans {
+            for planned in &plan.runs {
                 if repetition > planned.experiment.repetitions {
                     continue;
                 }

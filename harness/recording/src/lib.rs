@@ -23,18 +23,18 @@ pub use counters::{
     VpRates,
 };
 pub use manifest::{
-    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SimulatorEntry,
-    Status, ToolEntry,
+    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SettingEntry,
+    SimulatorEntry, Status, ToolEntry,
 };
 pub use reader::{Rows, read_manifest, read_rows};
 pub use result_entry::ResultEntry;
 pub use rows::{
-    BurstRow, Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow,
-    SummaryRow, Verdict,
+    BurstRow, Check, ClaimRow, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope,
+    ShareRow, SummaryRow, Verdict,
 };
 pub use run_entry::{
-    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, WakeEntry,
-    WakeStatistics,
+    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, ServiceEntry,
+    WakeEntry, WakeStatistics,
 };
 pub use writer::{RecordingError, Writer};
 
@@ -55,6 +55,8 @@ pub mod files {
     pub const DECISIONS: &str = "decisions.csv";
     /// Measured against expected, per guest and VP, whole run and windows.
     pub const SHARES: &str = "shares.csv";
+    /// One row per claim over all repetitions, where an experiment makes any.
+    pub const CLAIMS: &str = "claims.csv";
     /// One row per experiment and guest over all repetitions.
     pub const SUMMARY: &str = "summary.csv";
     /// Performance counters as percentages and rates, in PDH-CSV 4.0.
@@ -62,7 +64,7 @@ pub mod files {
     /// The last of them per run, in Prometheus' text format.
     pub const METRICS: &str = "metrics.prom";
     /// All of them.
-    pub const ALL: [&str; 9] = [
-        MANIFEST, DISPATCHES, EVENTS, BURSTS, DECISIONS, SHARES, SUMMARY, COUNTERS, METRICS,
+    pub const ALL: [&str; 10] = [
+        MANIFEST, DISPATCHES, EVENTS, BURSTS, DECISIONS, SHARES, CLAIMS, SUMMARY, COUNTERS, METRICS,
     ];
 }

@@ -85,6 +85,12 @@ pub struct HostEntry {
 pub struct ExperimentEntry {
     /// Its name, as in the CSV files.
     pub name: String,
+    /// The name in its text, common to all experiments of one sweep, and to what their claims compare with.
+    pub family: String,
+    /// What was set on the command line with `--set`.
+    pub settings: Vec<SettingEntry>,
+    /// What tells it from the others of its family.
+    pub point: Vec<SettingEntry>,
     /// What it is for.
     pub why: String,
     /// `shipped` or the file's path as given.
@@ -123,6 +129,15 @@ pub struct ExperimentEntry {
     pub changes: Vec<ChangeEntry>,
 }
 
+/// A key of the text that had another value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettingEntry {
+    /// With dots: `guest.test.weight`.
+    pub key: String,
+    /// As people write it.
+    pub value: String,
+}
+
 /// What the simulator takes the host to cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SimulatorEntry {
@@ -147,6 +162,8 @@ pub struct GuestEntry {
     pub reserve_pct: f64,
     /// Cap, % of one LP per VP.
     pub cap_pct: f64,
+    /// The share that it is to receive over the whole run, %; empty where that is what the formula promises.
+    pub expected_pct: Option<f64>,
     /// The LPs that it may run on; empty for all.
     pub affinity: Option<Vec<u32>>,
     /// What it runs.

@@ -37,6 +37,8 @@ pub struct RunEntry {
     pub convergence: Vec<ConvergenceEntry>,
     /// How soon guests with payload `periodic` or `probe` had the CPU after they woke.
     pub wakes: Vec<WakeEntry>,
+    /// How every guest was served, in the order of guests.
+    pub service: Vec<ServiceEntry>,
     /// What guests report of themselves, those that do.
     pub results: Vec<ResultEntry>,
     /// Where LPs that were forced off line left too little for the reserves:
@@ -116,6 +118,28 @@ pub struct WakeStatistics {
     pub p99_ns: u64,
     /// The longest, ns.
     pub max_ns: u64,
+}
+
+/// How a guest was served in the measured time, over its VPs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEntry {
+    /// Its name.
+    pub guest: String,
+    /// Dispatches that began.
+    pub dispatches: u64,
+    /// Time Ready: wanting an LP and not having one.
+    pub ready_ns: u64,
+    /// Time on an LP, what the host took of it included.
+    pub on_lp_ns: u64,
+    /// CPU time received.
+    pub received_ns: u64,
+    /// Units of work counted.
+    pub work: u64,
+    /// `ready_ns` by `dispatches`; empty without any.
+    pub wait_per_dispatch_ns: Option<f64>,
+    /// Time Ready or on an LP by CPU time received: 1 for a guest that never
+    /// waits and has its LPs to itself; empty where it received nothing.
+    pub stretch: Option<f64>,
 }
 
 /// A guest's end.

@@ -3,8 +3,9 @@
 use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
-use crate::rows::{BurstRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
+use crate::rows::{BurstRow, ClaimRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use crate::table::Table;
+use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -216,6 +217,14 @@ impl Writer {
         write_manifest(&self.dir, manifest)
     }
 
+    /// Writes what was claimed of all runs, and whether it held.
+    ///
+    /// # Errors
+    /// Where the disk refuses it.
+    pub fn claims(&self, rows: &[ClaimRow]) -> Result<(), RecordingError> {
+        self.sum_up(files::CLAIMS, rows)
+    }
+
     /// Writes the summary over all repetitions and closes the recording. The
     /// manifest is written even where a table cannot be: it says how the run ended.
     ///
@@ -226,18 +235,21 @@ impl Writer {
         manifest: &Manifest,
         rows: &[SummaryRow],
     ) -> Result<(), RecordingError> {
-        let summarised = self.summarise(rows);
+        let summarised = self.sum_up(files::SUMMARY, rows);
         let flushed = self.flush();
         let described = write_manifest(&self.dir, manifest);
         summarised.and(flushed).and(described)
     }
 
-    fn summarise(&self, rows: &[SummaryRow]) -> Result<(), RecordingError> {
-        let mut summary = Table::create::<SummaryRow>(&self.dir, files::SUMMARY)?;
+    fn sum_up<Row>(&self, file: &str, rows: &[Row]) -> Result<(), RecordingError>
+    where
+        Row: Serialize + Default,
+    {
+        let mut table = Table::create::<Row>(&self.dir, file)?;
         for row in rows {
-            summary.append(row)?;
+            table.append(row)?;
         }
-        summary.flush()
+        table.flush()
     }
 }
 

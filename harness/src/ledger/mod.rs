@@ -179,10 +179,20 @@ impl Ledger {
             .replace(dispatch.lp)
             .is_some_and(|lp| lp != dispatch.lp);
         let Some(cells) = &mut self.cells else { return };
-        cells.spread(dispatch.start, dispatch.end, |window, part| {
+        let Dispatch {
+            ready, start, end, ..
+        } = *dispatch;
+        cells.spread(ready, start, |window, part| {
+            window.vps[vp].ready += part * start.since(ready).0 as f64;
+        });
+        cells.spread(start, end, |window, part| {
+            window.vps[vp].on_lp += part * end.since(start).0 as f64;
             window.vps[vp].received += part * dispatch.ran.0 as f64;
             window.vps[vp].work += part * dispatch.work as f64;
         });
+        if let Some(cell) = cells.at(start) {
+            cell.sums.vps[vp].dispatches += 1.0;
+        }
         if let Some(cell) = cells.at(dispatch.end) {
             cell.precision.migrations += u64::from(moved);
             // Both have used their slice up.

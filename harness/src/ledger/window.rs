@@ -9,6 +9,12 @@ pub(crate) struct VpSums {
     pub(crate) received: f64,
     /// Units of work.
     pub(crate) work: f64,
+    /// Dispatches that began.
+    pub(crate) dispatches: f64,
+    /// Time Ready before them.
+    pub(crate) ready: f64,
+    /// Time on an LP.
+    pub(crate) on_lp: f64,
     /// ∫ of what the formula promises of wall time, where what LPs lose is missing to it: see [`Window::kept`].
     pub(crate) carrying: f64,
     /// The same where it gets that whatever is lost.
@@ -29,6 +35,9 @@ impl VpSums {
     fn add(&mut self, more: &VpSums) {
         self.received += more.received;
         self.work += more.work;
+        self.dispatches += more.dispatches;
+        self.ready += more.ready;
+        self.on_lp += more.on_lp;
         self.carrying += more.carrying;
         self.limited += more.limited;
         self.expected += more.expected;

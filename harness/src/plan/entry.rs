@@ -2,9 +2,11 @@
 
 use super::Planned;
 use apportion_hypervisor::{Action, Change};
-use apportion_recording::{ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, SimulatorEntry};
+use apportion_recording::{
+    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, SettingEntry, SimulatorEntry,
+};
 use apportion_scheduler::GuestId;
-use apportion_workloads::{Guest, Payload, find};
+use apportion_workloads::{Guest, Payload, Setting, find};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,8 +19,11 @@ impl Planned {
         } = self;
         ExperimentEntry {
             name: experiment.name.clone(),
+            family: experiment.family.clone(),
+            settings: settings(&experiment.settings),
+            point: settings(&experiment.point),
             why: experiment.why.clone(),
-            source: match find(&experiment.name) {
+            source: match find(&experiment.family) {
                 Ok(shipped) if shipped.source == experiment.source => "shipped".to_owned(),
                 _ => experiment.source.clone(),
             },
@@ -67,6 +72,14 @@ impl Planned {
     }
 }
 
+fn settings(settings: &[Setting]) -> Vec<SettingEntry> {
+    let entry = |setting: &Setting| SettingEntry {
+        key: setting.key(),
+        value: setting.value().to_owned(),
+    };
+    settings.iter().map(entry).collect()
+}
+
 fn guest(guest: &Guest) -> GuestEntry {
     GuestEntry {
         name: guest.name.clone(),
@@ -75,6 +88,7 @@ fn guest(guest: &Guest) -> GuestEntry {
         weight: guest.controls.weight.get(),
         reserve_pct: guest.controls.reserve.percent(),
         cap_pct: guest.controls.cap.percent(),
+        expected_pct: guest.expected,
         affinity: guest.affinity.clone(),
         payload: payload(guest.payload),
         parameters: parameters(guest.payload),

@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use anyhow::anyhow;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::Nanos;
-use apportion_workloads::{Experiment, expected, load, suite};
+use apportion_workloads::{Claim, Experiment, Guest, Overrides, expected, load, suite};
 use std::collections::HashSet;
 use std::fmt::Display;
 
@@ -27,8 +27,29 @@ pub(crate) struct Planned {
     pub(crate) roster: Roster,
 }
 
-/// The experiments to run, in order.
-pub(crate) fn plan(arguments: &RunArguments, host_lps: u32) -> Result<Vec<Planned>, Failure> {
+/// Everything that one invocation runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// In order.
+    pub(crate) runs: Vec<Planned>,
+    /// What has to hold of them besides shares.
+    pub(crate) pledges: Vec<Pledge>,
+}
+
+/// A claim of one of the experiments.
+#[derive(Clone, Debug)]
+pub(crate) struct Pledge {
+    /// Which of [`Plan::runs`].
+    pub(crate) run: usize,
+    /// Which of its claims, from 1.
+    pub(crate) number: u32,
+    pub(crate) claim: Claim,
+    /// Which of [`Plan::runs`] it is compared with.
+    pub(crate) of: Option<usize>,
+}
+
+/// The experiments to run, in order: all points of each, each followed by what its claims compare it with.
+pub(crate) fn plan(arguments: &RunArguments, host_lps: u32) -> Result<Plan, Failure> {
     let experiments = if arguments.experiments.is_empty() {
         suite().to_vec()
     } else {
@@ -39,19 +60,98 @@ pub(crate) fn plan(arguments: &RunArguments, host_lps: u32) -> Result<Vec<Planne
             .collect();
         loaded.map_err(Failure::refused)?
     };
-    let mut names = HashSet::new();
+    let mut families = HashSet::new();
     for experiment in &experiments {
-        if !names.insert(&experiment.name) {
+        if !families.insert(&experiment.family) {
             return Err(Failure::refused(anyhow!(
                 "experiment {} is named twice: a recording holds each name once, use --repetitions to repeat it",
-                experiment.name
+                experiment.family
             )));
         }
     }
-    experiments
-        .into_iter()
-        .map(|experiment| planned(experiment, arguments, host_lps))
-        .collect()
+    let overrides = Overrides::new(arguments.set.clone(), arguments.scan.clone());
+    let overrides = overrides.map_err(Failure::refused)?;
+    let mut plan = Plan {
+        runs: Vec::new(),
+        pledges: Vec::new(),
+    };
+    for experiment in &experiments {
+        let points = experiment.points(&overrides).map_err(Failure::refused)?;
+        plan.add(points, arguments, host_lps)?;
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    /// Adds the experiments of one family.
+    fn add(
+        &mut self,
+        points: Vec<Experiment>,
+        arguments: &RunArguments,
+        host_lps: u32,
+    ) -> Result<(), Failure> {
+        let mut claims = Vec::new();
+        let mut others = Vec::new();
+        for experiment in &points {
+            for (claim, number) in experiment.claims.iter().zip(1..) {
+                let reference = experiment.reference(claim).map_err(Failure::refused)?;
+                let of = reference.as_ref().map(|it| it.name.clone());
+                claims.push((experiment.name.clone(), number, claim.clone(), of));
+                others.extend(reference.map(|it| (experiment.name.clone(), it)));
+            }
+        }
+        for experiment in points {
+            let name = experiment.name.clone();
+            self.push(experiment, arguments, host_lps)?;
+            for (_, other) in others.extract_if(.., |(of, _)| *of == name) {
+                self.push(other, arguments, host_lps)?;
+            }
+        }
+        for (name, number, claim, of) in claims {
+            let named = |name: &str| self.runs.iter().position(|it| it.name() == name);
+            let of = of.and_then(|of| named(&of));
+            if let Some(other) = of
+                && guests_named(&self.runs[other].experiment, &claim.guest)
+                    .next()
+                    .is_none()
+            {
+                return Err(Failure::refused(anyhow!(
+                    "claim {number} of experiment {name} compares guest {} with one that {} has not: use another guest, or other settings in `of`",
+                    claim.guest,
+                    self.runs[other].name()
+                )));
+            }
+            self.pledges.extend(named(&name).map(|run| Pledge {
+                run,
+                number,
+                claim,
+                of,
+            }));
+        }
+        Ok(())
+    }
+
+    /// Plans an experiment, unless one of this name is to be run already.
+    fn push(
+        &mut self,
+        experiment: Experiment,
+        arguments: &RunArguments,
+        host_lps: u32,
+    ) -> Result<(), Failure> {
+        if self.runs.iter().all(|it| it.name() != experiment.name) {
+            self.runs.push(planned(experiment, arguments, host_lps)?);
+        }
+        Ok(())
+    }
+}
+
+/// The guests that a name of the file means: one, or all of an entry.
+pub(crate) fn guests_named<'e>(
+    experiment: &'e Experiment,
+    name: &'e str,
+) -> impl Iterator<Item = &'e Guest> {
+    let guests = experiment.guests.iter();
+    guests.filter(move |guest| guest.name == name || guest.group == name)
 }
 
 fn planned(
@@ -96,6 +196,11 @@ impl Planned {
     /// The experiment's name.
     pub(crate) fn name(&self) -> &str {
         &self.experiment.name
+    }
+
+    /// The name of its file, common to all of its sweep.
+    pub(crate) fn family(&self) -> &str {
+        &self.experiment.family
     }
 
     /// The experiment's name, with which repetition it is where there are several.

@@ -109,7 +109,7 @@ fn run_on(
         unreachable!("the words say run")
     };
     let plans = plan::plan(&arguments, 2).unwrap();
-    let mut manifest = entry::manifest(&plans, &arguments, "simulator");
+    let mut manifest = entry::manifest(&plans.runs, &arguments, "simulator");
     let asks = asks
         .iter()
         .map(|&(ms, action)| (Nanos::from_millis(ms), action));

@@ -1,10 +1,12 @@
 //! Tables for people, on stdout.
 
 mod changes;
+mod claims;
 mod counters;
 mod lines;
 mod results;
 mod run;
+mod sweep;
 
 use apportion_recording::Verdict;
 use apportion_workloads::Experiment;
@@ -12,8 +14,10 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use std::io::{self, Write as _};
 
+pub(crate) use claims::claims;
 pub(crate) use counters::counters;
 pub(crate) use run::run;
+pub(crate) use sweep::sweeps;
 
 /// Writes `text` to stdout. A reader that has gone away is no error: `apportion list | head` is fine.
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -69,6 +73,15 @@ fn trim_lines(text: &str) -> String {
         .map(str::trim_end)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A time in the unit of which there are one to a thousand.
+fn time(ns: f64) -> String {
+    match ns.abs() {
+        0.0..1e6 => format!("{:.1} us", ns / 1e3),
+        1e6..1e9 => format!("{:.3} ms", ns / 1e6),
+        _ => format!("{:.3} s", ns / 1e9),
+    }
 }
 
 fn mark(verdict: Verdict) -> &'static str {

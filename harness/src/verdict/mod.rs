@@ -1,6 +1,7 @@
 //! Measured against promised: the rows of shares.csv and summary.csv, each with its bound and its verdict.
 
 mod bounds;
+mod claims;
 mod convergence;
 mod rows;
 mod summary;
@@ -12,6 +13,7 @@ use apportion_recording::{Check, Scope, ShareRow, Verdict, WakeEntry};
 use apportion_scheduler::Nanos;
 
 pub(crate) use bounds::lag_limit;
+pub(crate) use claims::claims;
 pub(crate) use convergence::convergence;
 pub(crate) use rows::Judge;
 pub(crate) use summary::summarise;

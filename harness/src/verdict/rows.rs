@@ -73,7 +73,7 @@ impl Judge<'_> {
                 vps: &vps,
             };
             for subject in [together].into_iter().chain(each) {
-                let counts = counts && !self.lends(&subject);
+                let counts = self.counts(counts, span, &subject);
                 let shares = self.checks(window, span, &subject);
                 rows.extend(shares.into_iter().map(|share| Row {
                     span,
@@ -82,6 +82,21 @@ impl Judge<'_> {
                 }));
             }
         }
+    }
+
+    /// Whether the run's verdict depends on a subject's rows over `span`, where it does on others'.
+    fn counts(&self, counts: bool, span: Span, subject: &Subject<'_>) -> bool {
+        let counts = match self.own_share(subject.guest) {
+            // Said of the whole run, whatever the formula makes of its phases.
+            Some(_) => span == Span::Whole,
+            None => counts,
+        };
+        counts && !self.lends(subject)
+    }
+
+    /// The share that the experiment expects of a guest in place of the formula's.
+    fn own_share(&self, guest: GuestId) -> Option<f64> {
+        self.planned.experiment.guests.get(guest.index())?.expected
     }
 
     /// Whether it is a VP whose guest moves time from one of its VPs to another
@@ -111,7 +126,13 @@ impl Judge<'_> {
 
     fn share(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
         let delivered = window.delivered();
-        let expected = percent(window.expected(subject.vps), delivered);
+        let expected = match self.own_share(subject.guest) {
+            Some(all) if span == Span::Whole => {
+                let vps = self.planned.roster.vps_of(subject.guest).len();
+                all * subject.vps.len() as f64 / vps as f64
+            }
+            _ => percent(window.expected(subject.vps), delivered),
+        };
         let measured = percent(window.sum(subject.vps, |vp| vp.received), delivered);
         let bound = self.bounds().share_pp(subject.vps.len(), window.wall);
         let error = measured - expected;

@@ -1,9 +1,11 @@
 //! Recomputes shares.csv, and what the manifest says of each run, from the other files, by a path of its own:
 //! no code of the harness, plain sums over the text of the CSV files.
 
+mod claims;
 mod formula;
 mod judge;
 mod run;
+mod service;
 mod sums;
 mod waits;
 
@@ -65,7 +67,11 @@ pub(crate) fn check(dir: &Path) -> usize {
         // Caps and reserves are checked where there are some, and nowhere else.
         assert_eq!(keys, wanted);
         waits::check(&book, entry);
+        service::check(&run, entry);
         seen += recorded.len();
+    }
+    if dir.join("claims.csv").exists() {
+        claims::check(&manifest, &shares, &rows(dir, "claims.csv"));
     }
     assert_eq!(
         seen,

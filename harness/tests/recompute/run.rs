@@ -45,6 +45,8 @@ pub(super) struct Run {
     pub(super) controls: Vec<Controls>,
     /// By guest, run ÷ period, or what it received where it paces itself.
     pub(super) demand: Vec<Option<f64>>,
+    /// By guest, the share that the experiment expects over the whole run, %, where it says so.
+    pub(super) own_share: Vec<Option<f64>>,
     /// By guest, ns.
     pub(super) burst: Vec<f64>,
     /// By VP: its guest, and its number there.
@@ -185,6 +187,10 @@ impl Run {
                     let declared = parameter(guest, "random").unwrap_or(0.0) == 0.0;
                     declared.then_some(parameter(guest, "run_ns")? / every)
                 })
+                .collect(),
+            own_share: entries
+                .iter()
+                .map(|it| it["expected_pct"].as_f64())
                 .collect(),
             burst: entries
                 .iter()

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
 use super::keys;
-use super::payloads::{Owned, owner};
+use super::payloads::suits;
 
 /// Moves the defaults of a file into its guests. A key that only some payloads
 /// have goes to the guests with one of these.
@@ -35,7 +35,7 @@ pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) {
             };
             let payload = text(guest, "payload").or_else(|| default_payload.clone());
             let payload = payload.as_deref().unwrap_or("burn");
-            if owner(key.get_ref(), payload) == Owned::ByOthers {
+            if !suits(key.get_ref(), payload) {
                 continue;
             }
             taken = true;

@@ -10,7 +10,7 @@ use apportion_scheduler::Nanos;
 use toml::Spanned;
 
 use self::keys::Written;
-pub(super) use self::keys::{Owned, owner};
+pub(super) use self::keys::suits;
 use super::diagnostics::Problem;
 use super::fields::Fields;
 use crate::limits;

@@ -148,7 +148,7 @@ impl Setting {
             [section @ ("simulator" | "defaults"), key] => (self.section(table, section), key),
             ["guest", name, key] if key != "name" => (self.guest(table, name), key),
             [list @ ("change" | "claim"), number, key] => (self.entry(table, list, number), key),
-            _ => (Err(self.leads_nowhere()), ""),
+            _ => (Err(self.leads_nowhere().into()), ""),
         };
         match home {
             Ok(home) => {
@@ -156,7 +156,7 @@ impl Setting {
                 home.remove(key);
                 home.insert(Spanned::new(self.place(), key.to_owned().into()), value);
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
 
@@ -165,7 +165,7 @@ impl Setting {
         &self,
         table: &'t mut DeTable<'i>,
         name: &str,
-    ) -> Result<&'t mut DeTable<'i>, Problem> {
+    ) -> Result<&'t mut DeTable<'i>, Box<Problem>> {
         if !table.contains_key(name) {
             let empty = Spanned::new(self.place(), DeValue::Table(DeTable::new()));
             table.insert(Spanned::new(self.place(), name.to_owned().into()), empty);
@@ -173,7 +173,7 @@ impl Setting {
         let found = table.get_mut(name).map(Spanned::get_mut);
         match found {
             Some(DeValue::Table(found)) => Ok(found),
-            _ => Err(self.not_there(name)),
+            _ => Err(self.not_there(name).into()),
         }
     }
 
@@ -182,7 +182,7 @@ impl Setting {
         &self,
         table: &'t mut DeTable<'i>,
         name: &str,
-    ) -> Result<&'t mut DeTable<'i>, Problem> {
+    ) -> Result<&'t mut DeTable<'i>, Box<Problem>> {
         let name_of = |entry: &Spanned<DeValue<'_>>| {
             let name = entry.get_ref().get("name")?;
             Some(name.get_ref().as_str()?.to_owned())
@@ -205,7 +205,7 @@ impl Setting {
                     Some(word) => format!("did you mean `{word}`?"),
                     None => format!("use the name of an entry: {}", listed(known)),
                 };
-                Err(Problem::at(place, title, label))
+                Err(Problem::at(place, title, label).into())
             }
         }
     }
@@ -216,7 +216,7 @@ impl Setting {
         table: &'t mut DeTable<'i>,
         list: &str,
         number: &str,
-    ) -> Result<&'t mut DeTable<'i>, Problem> {
+    ) -> Result<&'t mut DeTable<'i>, Box<Problem>> {
         let index = number
             .parse::<usize>()
             .ok()
@@ -227,7 +227,7 @@ impl Setting {
             .and_then(|(entries, index)| entries.get_mut(index));
         match found.map(Spanned::get_mut) {
             Some(DeValue::Table(entry)) => Ok(entry),
-            _ => Err(self.not_there(&format!("{list}.{number}"))),
+            _ => Err(self.not_there(&format!("{list}.{number}")).into()),
         }
     }
 

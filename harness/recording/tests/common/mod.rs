@@ -49,6 +49,9 @@ pub(crate) fn experiment(
     added: &[&str],
 ) -> ExperimentEntry {
     ExperimentEntry {
+        family: "experiment".to_owned(),
+        settings: Vec::new(),
+        point: Vec::new(),
         name: name.into(),
         why: "A test.".into(),
         source: "test.toml".into(),
@@ -76,6 +79,7 @@ pub(crate) fn experiment(
 
 fn guest(name: &str, vps: u32) -> GuestEntry {
     GuestEntry {
+        expected_pct: None,
         name: name.into(),
         group: name.into(),
         vps,

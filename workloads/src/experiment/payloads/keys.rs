@@ -140,26 +140,10 @@ const OWN_KEYS: [OwnKey; 22] = [
     ),
 ];
 
-/// Whose a key of a guest is, seen from one payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owned {
-    /// Every guest may have it, or none.
-    ByNone,
-    /// Its guests may have it.
-    ByThis,
-    /// Guests with other payloads may have it.
-    ByOthers,
-}
-
-/// Whose `key` is, seen from `payload`.
-pub(crate) fn owner(key: &str, payload: &str) -> Owned {
-    let owners = OWN_KEYS.iter().filter(|own| own.key == key);
-    let owners: Vec<&str> = owners.map(|own| own.payload).collect();
-    match owners.contains(&payload) {
-        true => Owned::ByThis,
-        false if owners.is_empty() => Owned::ByNone,
-        false => Owned::ByOthers,
-    }
+/// Whether guests with `payload` may have `key`, as far as keys of payloads go.
+pub(crate) fn suits(key: &str, payload: &str) -> bool {
+    let mut owners = OWN_KEYS.iter().filter(|own| own.key == key).peekable();
+    owners.peek().is_none() || owners.any(|own| own.payload == payload)
 }
 
 /// The keys of some payloads that one guest has, and where they stand.

@@ -1,0 +1,146 @@
+//! What experiments claim besides shares, against what their runs gave: the rows of claims.csv.
+
+use super::{Row, guest_shares};
+use crate::plan::{Plan, Planned, Pledge, guests_named};
+use crate::statistics::quantile;
+use apportion_recording::{ClaimRow, ResultEntry, RunEntry, ServiceEntry, ShareRow, Verdict};
+use apportion_workloads::{Measure, Together, Unit};
+
+/// One row per claim; `rows` are those of scope guest of any run.
+pub(crate) fn claims(plan: &Plan, runs: &[RunEntry], rows: &[Row]) -> Vec<ClaimRow> {
+    let figures = Figures { runs, rows };
+    let pledges = plan.pledges.iter();
+    pledges
+        .map(|pledge| judge(plan, pledge, &figures))
+        .collect()
+}
+
+fn judge(plan: &Plan, pledge: &Pledge, figures: &Figures<'_>) -> ClaimRow {
+    let planned = &plan.runs[pledge.run];
+    let of = pledge.of.map(|other| &plan.runs[other]);
+    let claim = &pledge.claim;
+    let repetitions = 1..=planned.experiment.repetitions;
+    let figure = |of: &Planned, repetition| figures.of(of, repetition, claim.measure, &claim.guest);
+    let own: Vec<f64> = repetitions
+        .clone()
+        .filter_map(|it| figure(planned, it))
+        .collect();
+    let mut others = Vec::new();
+    let mut factors = Vec::new();
+    for repetition in repetitions {
+        let other = of.and_then(|of| figure(of, repetition));
+        others.extend(other);
+        // Of nothing there is no factor.
+        let pair = figure(planned, repetition).zip(other.filter(|other| *other > 0.0));
+        factors.extend(pair.map(|(own, other)| own / other));
+    }
+    let judged = median(if of.is_some() { &factors } else { &own });
+    let holds = |figure: f64| {
+        claim.at_least.is_none_or(|least| figure >= least)
+            && claim.at_most.is_none_or(|most| figure <= most)
+    };
+    ClaimRow {
+        experiment: planned.name().to_owned(),
+        claim: pledge.number,
+        guest: claim.guest.clone(),
+        measure: claim.measure.name().to_owned(),
+        unit: unit(claim.measure).to_owned(),
+        of: of.map(|of| of.name().to_owned()),
+        at_least: claim.at_least,
+        at_most: claim.at_most,
+        repetitions: own.len() as u32,
+        value: median(&own),
+        value_min: own.iter().copied().reduce(f64::min),
+        value_max: own.iter().copied().reduce(f64::max),
+        of_value: median(&others),
+        factor: median(&factors),
+        factor_min: factors.iter().copied().reduce(f64::min),
+        factor_max: factors.iter().copied().reduce(f64::max),
+        verdict: match judged {
+            None => Verdict::Inconclusive,
+            Some(figure) if holds(figure) => Verdict::Pass,
+            Some(_) => Verdict::Fail,
+        },
+    }
+}
+
+fn unit(measure: Measure) -> &'static str {
+    match measure.unit() {
+        Unit::Percent => "%",
+        Unit::PerSecond => "per_s",
+        Unit::Time => "ns",
+        Unit::Ratio => "ratio",
+    }
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| quantile(&sorted, 0.5))
+}
+
+/// Where figures come from.
+pub(crate) struct Figures<'a> {
+    pub(crate) runs: &'a [RunEntry],
+    /// Of scope guest.
+    pub(crate) rows: &'a [Row],
+}
+
+impl Figures<'_> {
+    /// What one repetition gave for the guests of this name, if it gave it for all of them.
+    pub(crate) fn of(
+        &self,
+        planned: &Planned,
+        repetition: u32,
+        measure: Measure,
+        name: &str,
+    ) -> Option<f64> {
+        let run = self.runs.iter();
+        let mut run =
+            run.filter(|it| it.experiment == planned.name() && it.repetition == repetition);
+        let run = run.next()?;
+        let guests = guests_named(&planned.experiment, name);
+        let each: Option<Vec<f64>> = guests
+            .map(|guest| self.of_guest(run, measure, &guest.name))
+            .collect();
+        each?.into_iter().reduce(match measure.together() {
+            Together::Sum => |all, one| all + one,
+            Together::Max => f64::max,
+        })
+    }
+
+    fn of_guest(&self, run: &RunEntry, measure: Measure, guest: &str) -> Option<f64> {
+        let served = || {
+            run.service
+                .iter()
+                .find(|it: &&ServiceEntry| it.guest == guest)
+        };
+        match measure.name() {
+            "share" => {
+                let mut rows = guest_shares(self.rows);
+                let of = |row: &&ShareRow| {
+                    (row.experiment.as_str(), row.repetition, row.guest.as_str())
+                        == (run.experiment.as_str(), run.repetition, guest)
+                };
+                rows.find(of).map(|row| row.measured_pct)
+            }
+            "work" => {
+                let seconds = (run.measured_until_ns - run.measured_from_ns) as f64 / 1e9;
+                let work = served()?.work as f64;
+                (seconds > 0.0).then(|| work / seconds)
+            }
+            "wait_per_dispatch" => served()?.wait_per_dispatch_ns,
+            "stretch" => served()?.stretch,
+            reported => {
+                let suffix = match measure.unit() {
+                    Unit::Time => "_ns",
+                    Unit::PerSecond => "_per_s",
+                    Unit::Percent | Unit::Ratio => "",
+                };
+                let mut results = run.results.iter();
+                let of_guest = results.find(|it: &&ResultEntry| it.guest == guest)?;
+                of_guest.values.get(&format!("{reported}{suffix}")).copied()
+            }
+        }
+    }
+}
