@@ -25,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// List the shipped experiments
     List,
+    /// Print the JSON Schema of experiment files, for editors
+    Schema,
     /// Run experiments and give the verdict
     #[command(after_help = EXIT_CODES)]
     Run(RunArguments),
@@ -194,6 +196,12 @@ fn reserve_model(text: &str) -> Result<ReserveModel, String> {
 fn weight_scope(text: &str) -> Result<WeightScope, String> {
     let options = WeightScope::ALL.map(|it| (it.name(), it));
     choice("weight scope", &options, text)
+}
+
+/// `apportion schema`.
+pub(crate) fn schema() -> Result<Code, Failure> {
+    table::print(&format!("{:#}", apportion_workloads::schema()))?;
+    Ok(Code::Pass)
 }
 
 /// `apportion list`.

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
+        cli::Command::Schema => cli::schema(),
         cli::Command::Run(arguments) => run::run(&arguments, run::Show::Progress),
         cli::Command::Top(arguments) => run::run(&arguments, run::Show::Top),
         cli::Command::Counters(arguments) => counters::counters(&arguments.dir),

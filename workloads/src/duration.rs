@@ -4,7 +4,7 @@ use apportion_scheduler::Nanos;
 use thiserror::Error;
 
 /// The units, each with its length in nanoseconds.
-const UNITS: [(&str, u64); 6] = [
+pub(crate) const UNITS: [(&str, u64); 6] = [
     ("ns", 1),
     ("us", 1_000),
     ("ms", 1_000_000),

@@ -12,6 +12,7 @@ mod duration;
 pub mod expected;
 mod experiment;
 pub mod limits;
+mod schema;
 mod size;
 mod suggest;
 
@@ -22,5 +23,6 @@ pub use experiment::{
     Action, Axis, Change, Claim, Experiment, ExperimentError, Guest, Measure, Misfit, Overrides,
     Setting, SettingError, Simulator, Sweep, Together, Unit,
 };
+pub use schema::schema;
 pub use size::{Bytes, SizeError, parse_size};
 pub use suggest::choice;

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// The units, each with its length in bytes, the largest first.
-const UNITS: [(&str, u64); 4] = [
+pub(crate) const UNITS: [(&str, u64); 4] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),

@@ -6,7 +6,8 @@ use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use self::form::{Form, form};
+use self::form::form;
+pub(crate) use self::form::{FORMS, Form};
 use super::affinity::no_such_lp;
 use super::controls::{Given, Placed};
 use super::diagnostics::{Problem, Problems};

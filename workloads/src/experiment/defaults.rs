@@ -1,7 +1,7 @@
 //! `[defaults]`: keys of guests that every entry has unless it says otherwise.
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::diagnostics::{Problem, Problems};
 use super::keys;
@@ -21,7 +21,7 @@ pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) {
     };
     let default_payload = text(&defaults, "payload");
     for (key, value) in defaults {
-        if let Some(problem) = keys::DEFAULTS.refuse(key.get_ref(), key.span()) {
+        if let Some(problem) = refuse(&key) {
             problems.push(problem);
             continue;
         }
@@ -49,6 +49,16 @@ pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) {
             problems.push(Problem::at(key.span(), title, label));
         }
     }
+}
+
+fn refuse(key: &Spanned<DeString<'_>>) -> Option<Problem> {
+    let name = key.get_ref().as_ref();
+    if !keys::NO_DEFAULTS.contains(&name) {
+        return keys::GUEST.refuse(name, key.span());
+    }
+    let title = format!("misplaced key `{name}`");
+    let label = "each entry has its own: move it below a [[guest]] header";
+    Some(Problem::at(key.span(), title, label))
 }
 
 fn text(table: &DeTable<'_>, key: &str) -> Option<String> {

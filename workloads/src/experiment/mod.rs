@@ -1,14 +1,14 @@
 //! An experiment: which guests compete, for how long, and under which policy.
 
 mod affinity;
-mod changes;
+pub(crate) mod changes;
 mod claims;
 mod controls;
 mod defaults;
 mod diagnostics;
 mod fields;
 mod guests;
-mod keys;
+pub(crate) mod keys;
 mod measure;
 mod memory;
 mod misfit;

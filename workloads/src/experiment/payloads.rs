@@ -9,6 +9,8 @@ use apportion_abi::{Attack, Ns, Payload};
 use apportion_scheduler::Nanos;
 use toml::Spanned;
 
+pub(super) use self::keys::OWN_KEYS;
+pub(crate) use self::keys::OwnKey;
 use self::keys::Written;
 pub(super) use self::keys::suits;
 use super::diagnostics::Problem;
@@ -67,6 +69,11 @@ pub(super) fn read_payload(fields: &mut Fields<'_, '_>) -> Program {
             .working_set
             .filter(|_| matches!(kind, Payload::Memory { .. })),
     }
+}
+
+/// What every payload is called.
+pub(super) fn names_of_payloads() -> Vec<&'static str> {
+    kinds().map(Payload::name).collect()
 }
 
 /// Every payload, its numbers still to be filled in.

@@ -8,7 +8,7 @@ use crate::suggest::listed;
 
 /// What a change may do, by the keys that say so.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Controls,
     AddVps,
     Interrupts,
@@ -16,7 +16,7 @@ pub(super) enum Form {
     LpOn,
 }
 
-const FORMS: [(&str, Form); 7] = [
+pub(crate) const FORMS: [(&str, Form); 7] = [
     ("weight", Form::Controls),
     ("reserve", Form::Controls),
     ("cap", Form::Controls),
@@ -25,6 +25,13 @@ const FORMS: [(&str, Form); 7] = [
     ("lp_off", Form::LpOff),
     ("lp_on", Form::LpOn),
 ];
+
+impl Form {
+    /// Whether it concerns guests.
+    pub(crate) fn of_guests(self) -> bool {
+        matches!(self, Form::Controls | Form::AddVps | Form::Interrupts)
+    }
+}
 
 /// What the change does; reported where that is nothing, or more than one thing.
 pub(super) fn form(fields: &mut Fields<'_, '_>, header: Range<usize>) -> Option<Form> {
@@ -54,8 +61,7 @@ pub(super) fn form(fields: &mut Fields<'_, '_>, header: Range<usize>) -> Option<
         fields.problems.push(problem);
         return None;
     }
-    let of_guests = matches!(form, Form::Controls | Form::AddVps | Form::Interrupts);
-    if let (false, Some(span)) = (of_guests, fields.span_of_key("guest")) {
+    if let (false, Some(span)) = (form.of_guests(), fields.span_of_key("guest")) {
         let title = format!("`guest` does not go with `{first_key}`");
         let label = "remove this key: an LP belongs to no guest";
         fields.problems.push(Problem::at(span, title, label));

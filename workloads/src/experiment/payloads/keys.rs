@@ -2,147 +2,229 @@
 
 use std::ops::Range;
 
+use apportion_abi::Attack;
+
 use super::super::diagnostics::Problem;
 use super::super::fields::Fields;
+use super::super::keys::{Absent, Form, Key, key, within};
+use crate::limits::{self, Limit};
+use crate::schema::Bounded;
 use crate::suggest::listed;
 
 /// A key that one payload has, or several, and the others have not.
-struct OwnKey {
-    payload: &'static str,
-    key: &'static str,
-    /// A line that would do and what the key means, to follow "it is"; `None` where it may be left out.
-    needed: Option<(&'static str, &'static str)>,
+pub(crate) struct OwnKey {
+    pub(crate) payload: &'static str,
+    pub(crate) key: Key,
+    /// A line that would do, where the payload needs the key.
+    example: Option<&'static str>,
 }
 
-const fn needed(
-    payload: &'static str,
-    key: &'static str,
-    example: &'static str,
-    meaning: &'static str,
-) -> OwnKey {
+const fn needed(payload: &'static str, key: Key, example: &'static str) -> OwnKey {
     OwnKey {
         payload,
         key,
-        needed: Some((example, meaning)),
+        example: Some(example),
     }
 }
 
-const fn optional(payload: &'static str, key: &'static str) -> OwnKey {
+const fn optional(payload: &'static str, key: Key) -> OwnKey {
     OwnKey {
         payload,
         key,
-        needed: None,
+        example: None,
     }
 }
 
-const OWN_KEYS: [OwnKey; 22] = [
+const fn required<T: Bounded>(limit: &'static Limit<T>, meaning: &'static str) -> Key {
+    within(limit, Absent::Refused, meaning)
+}
+
+pub(crate) const OWN_KEYS: &[OwnKey] = &[
     needed(
         "crash",
-        "after_work",
+        required(
+            &limits::AFTER_WORK,
+            "the number of work units until the guest faults",
+        ),
         "after_work = 1000000",
-        "the number of work units until the guest faults",
     ),
     needed(
         "periodic",
-        "period",
+        required(
+            &limits::PERIOD,
+            "the time from one awakening of each VP to the next",
+        ),
         "period = \"20ms\"",
-        "the time from one awakening of each VP to the next",
     ),
     needed(
         "periodic",
-        "run",
+        required(
+            &limits::RUN,
+            "the CPU time that each VP wants in every period",
+        ),
         "run = \"1ms\"",
-        "the CPU time that each VP wants in every period",
     ),
     needed(
         "on-off",
-        "on",
+        required(
+            &limits::ON,
+            "the CPU time that each VP wants between two sleeps, on average",
+        ),
         "on = \"5ms\"",
-        "the CPU time that each VP wants between two sleeps, on average",
     ),
     needed(
         "on-off",
-        "off",
+        required(
+            &limits::OFF,
+            "the time for which each VP sleeps, on average",
+        ),
         "off = \"20ms\"",
-        "the time for which each VP sleeps, on average",
     ),
     needed(
         "spin",
-        "critical",
+        required(
+            &limits::CRITICAL,
+            "the CPU time for which a VP holds the lock",
+        ),
         "critical = \"50us\"",
-        "the CPU time for which a VP holds the lock",
     ),
     needed(
         "spin",
-        "think",
+        required(
+            &limits::THINK,
+            "the CPU time from leaving the lock to wanting it again",
+        ),
         "think = \"500us\"",
-        "the CPU time from leaving the lock to wanting it again",
     ),
-    optional("spin", "hint"),
-    optional("spin", "threshold"),
+    optional(
+        "spin",
+        key(
+            "hint",
+            Form::Truth,
+            Absent::Means("true"),
+            "whether a spinning VP tells the hypervisor",
+        ),
+    ),
+    optional(
+        "spin",
+        within(
+            &limits::THRESHOLD,
+            Absent::Means("2048"),
+            "the number of spins after which, and at each multiple, it does",
+        ),
+    ),
     needed(
         "fixed-work",
-        "units",
+        required(
+            &limits::UNITS,
+            "the number of work units, about 100 ns of CPU time each, after which each VP is done",
+        ),
         "units = 10000000",
-        "the number of work units, about 100 ns of CPU time each, after which each VP is done",
     ),
-    optional("fixed-work", "burst"),
-    optional("fixed-work", "pause"),
+    optional(
+        "fixed-work",
+        within(
+            &limits::BURST,
+            Absent::Otherwise("no pauses"),
+            "the number of work units from one pause to the next; it takes `pause`, too",
+        ),
+    ),
+    optional(
+        "fixed-work",
+        within(
+            &limits::PAUSE,
+            Absent::Otherwise("no pauses"),
+            "the time for which each VP sleeps after a burst; it takes `burst`, too",
+        ),
+    ),
     needed(
         "memory",
-        "working_set",
+        required(
+            &limits::WORKING_SET,
+            "the size of the memory that each VP walks over",
+        ),
         "working_set = \"1MiB\"",
-        "the size of the memory that each VP walks over",
     ),
-    optional("memory", "stride"),
+    optional(
+        "memory",
+        within(
+            &limits::STRIDE,
+            Absent::Means("\"64B\""),
+            "the size of a step from one access to the next",
+        ),
+    ),
     needed(
         "bursts",
-        "every",
+        required(
+            &limits::EVERY,
+            "the time from one arrival of work at each VP to the next, on average",
+        ),
         "every = \"10ms\"",
-        "the time from one arrival of work at each VP to the next, on average",
     ),
     needed(
         "bursts",
-        "run",
+        required(
+            &limits::RUN,
+            "the CPU time that each arrival brings, on average",
+        ),
         "run = \"1ms\"",
-        "the CPU time that each arrival brings, on average",
     ),
-    optional("bursts", "random"),
+    optional(
+        "bursts",
+        key(
+            "random",
+            Form::Truth,
+            Absent::Means("false"),
+            "whether both times are exponentially distributed; else they are constant",
+        ),
+    ),
     needed(
         "probe",
-        "period",
+        required(
+            &limits::PERIOD,
+            "the time from one awakening of each VP to the next",
+        ),
         "period = \"10ms\"",
-        "the time from one awakening of each VP to the next",
     ),
     needed(
         "probe",
-        "run",
+        required(
+            &limits::RUN,
+            "the CPU time for which each VP works in every period",
+        ),
         "run = \"50us\"",
-        "the CPU time for which each VP works in every period",
     ),
     needed(
         "yield-loop",
-        "run",
+        required(
+            &limits::RUN,
+            "the CPU time from one yield of each VP to the next",
+        ),
         "run = \"100us\"",
-        "the CPU time from one yield of each VP to the next",
     ),
     needed(
         "clock",
-        "pause",
+        required(
+            &limits::PAUSE,
+            "the time for which each VP sleeps between two readings",
+        ),
         "pause = \"1ms\"",
-        "the time for which each VP sleeps between two readings",
     ),
     needed(
         "hostile",
-        "attack",
+        key(
+            "attack",
+            Form::Word(|| Attack::ALL.map(Attack::name).to_vec()),
+            Absent::Refused,
+            "the way in which the guest does its worst",
+        ),
         "attack = \"tight-loop\"",
-        "the way in which the guest does its worst",
     ),
 ];
 
 /// Whether guests with `payload` may have `key`, as far as keys of payloads go.
 pub(crate) fn suits(key: &str, payload: &str) -> bool {
-    let mut owners = OWN_KEYS.iter().filter(|own| own.key == key).peekable();
+    let mut owners = OWN_KEYS.iter().filter(|own| own.key.name == key).peekable();
     owners.peek().is_none() || owners.any(|own| own.payload == payload)
 }
 
@@ -152,11 +234,11 @@ pub(super) struct Written(Vec<(&'static str, Range<usize>)>);
 impl Written {
     pub(super) fn of(fields: &Fields<'_, '_>) -> Written {
         let mut written = Written(Vec::new());
-        for own in &OWN_KEYS {
-            if written.place(own.key).is_none()
-                && let Some(place) = fields.span_of_key(own.key)
+        for key in OWN_KEYS.iter().map(|own| own.key.name) {
+            if written.place(key).is_none()
+                && let Some(place) = fields.span_of_key(key)
             {
-                written.0.push((own.key, place));
+                written.0.push((key, place));
             }
         }
         written
@@ -172,13 +254,13 @@ impl Written {
     pub(super) fn check(&self, payload: &str, place: &Range<usize>) -> Vec<Problem> {
         let has = |key| {
             let mut own = OWN_KEYS.iter();
-            own.any(|own| own.key == key && own.payload == payload)
+            own.any(|own| own.key.name == key && own.payload == payload)
         };
         let foreign = self.0.iter().filter(|(key, _)| !has(*key));
         let foreign = foreign.map(|(key, at)| refuse(key, at.clone()));
         let missing = OWN_KEYS
             .iter()
-            .filter(|own| own.payload == payload && self.place(own.key).is_none())
+            .filter(|own| own.payload == payload && self.place(own.key.name).is_none())
             .filter_map(|own| own.demand(place.clone()));
         foreign.chain(missing).collect()
     }
@@ -186,7 +268,7 @@ impl Written {
 
 /// The complaint about a key in a guest with another payload.
 fn refuse(key: &str, at: Range<usize>) -> Problem {
-    let owners = OWN_KEYS.iter().filter(|own| own.key == key);
+    let owners = OWN_KEYS.iter().filter(|own| own.key.name == key);
     let owners: Vec<&str> = owners.map(|own| own.payload).collect();
     let (payloads, remedy) = match owners[..] {
         [only] => (
@@ -205,8 +287,8 @@ fn refuse(key: &str, at: Range<usize>) -> Problem {
 impl OwnKey {
     /// The complaint about a payload without the key, unless it may be left out.
     fn demand(&self, payload: Range<usize>) -> Option<Problem> {
-        let (example, meaning) = self.needed?;
-        let title = format!("payload `{}` needs `{}`", self.payload, self.key);
+        let (example, meaning) = (self.example?, self.key.meaning);
+        let title = format!("payload `{}` needs `{}`", self.payload, self.key.name);
         let remedy = format!("add a line such as `{example}`");
         Some(Problem::at(payload, title, remedy).help(format!("it is {meaning}")))
     }
