@@ -16,6 +16,7 @@ pub mod predict;
 mod schema;
 mod size;
 mod suggest;
+pub mod traces;
 
 pub use apportion_abi::{Attack, Ns, Payload, Processor};
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};

@@ -1,0 +1,320 @@
+//! What every reader hands its rows to: it selects, checks the order, counts, and tells the progress.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::rc::Rc;
+
+use apportion_scheduler::Nanos;
+
+use super::error::{BadLine, TraceError};
+use super::fields::Bad;
+use super::input::Input;
+use super::model::{Burst, Interval, TracedControls};
+use super::selection::{Count, Sample, Selection};
+
+/// What is made of a trace as it is read. VMs are numbered from 0 in the order in which they come.
+pub(super) trait Sink {
+    /// A VM that is selected has come up.
+    fn vm(&mut self, vm: usize, id: &[u8], facts: Facts);
+
+    /// A VM has more VPs than were known so far.
+    fn vps(&mut self, vm: usize, vps: u32);
+
+    /// Mean demand, of the selected time.
+    fn mean(&mut self, vm: usize, interval: Interval);
+
+    /// A piece of work, of the selected time.
+    fn burst(&mut self, vm: usize, burst: Burst);
+}
+
+/// What is known of a VM when it comes up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) vps: u32,
+    pub(super) controls: TracedControls,
+}
+
+/// How far the reading of a trace has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read of the files, as they are on the disk.
+    pub bytes: u64,
+    /// Bytes that there are.
+    pub of: u64,
+    /// Rows read.
+    pub rows: u64,
+}
+
+/// Who is told; a break ends the reading with [`TraceError::Interrupted`].
+pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// A VM that has come up.
+struct Known {
+    id: Rc<[u8]>,
+    vps: u32,
+    /// When its last reading ended.
+    until: Nanos,
+    form: Option<Form>,
+    /// Who came after it the last time, and so is likely to come now.
+    next: u32,
+}
+
+/// In which form a VM's demand is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Means,
+    Bursts,
+}
+
+pub(super) struct Intake<'a> {
+    pub(super) selection: &'a Selection,
+    /// Names that are wanted, where not all are.
+    wanted: Option<HashSet<Box<[u8]>>>,
+    /// Where names are only collected for a sample.
+    pub(super) sample: Option<Sample>,
+    known: Vec<Known>,
+    index: HashMap<Rc<[u8]>, u32>,
+    last: usize,
+    sink: &'a mut dyn Sink,
+    watch: Watch<'a>,
+    /// Whether readings of a VM have to follow each other.
+    ordered: bool,
+    skip_bad: bool,
+    /// Rows of demand read.
+    pub(super) rows: u64,
+    /// Bad lines left out.
+    pub(super) skipped: u64,
+    /// Rows without a reading.
+    pub(super) gaps: u64,
+    /// Bytes of files that have been read, and of all.
+    pub(super) bytes: u64,
+    pub(super) of: u64,
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(
+        selection: &'a Selection,
+        ordered: bool,
+        skip_bad: bool,
+        watch: Watch<'a>,
+        sink: &'a mut dyn Sink,
+    ) -> Intake<'a> {
+        let names = |ids: &std::collections::BTreeSet<String>| {
+            ids.iter().map(|it| it.as_bytes().into()).collect()
+        };
+        Intake {
+            selection,
+            wanted: selection.ids.as_ref().map(names),
+            sample: None,
+            known: Vec::new(),
+            index: HashMap::new(),
+            last: 0,
+            sink,
+            watch,
+            ordered,
+            skip_bad,
+            rows: 0,
+            skipped: 0,
+            gaps: 0,
+            bytes: 0,
+            of: 0,
+        }
+    }
+
+    /// From now on these names and no others.
+    pub(super) fn want(&mut self, names: HashSet<Box<[u8]>>) {
+        self.wanted = Some(names);
+    }
+
+    /// Hands every line that is not blank to `row`, until that wants no more.
+    pub(super) fn lines(
+        &mut self,
+        input: &mut Input,
+        mut row: impl FnMut(&mut Intake<'a>, &[u8]) -> Result<ControlFlow<()>, Bad>,
+    ) -> Result<(), TraceError> {
+        let mut blocks = 0;
+        while let Some(line) = input.line()? {
+            if !line.is_empty() {
+                match row(self, line) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(bad) => self.bad_line(input.path(), input.line_number(), bad)?,
+                }
+            }
+            if input.blocks() != blocks {
+                blocks = input.blocks();
+                self.tell(input.consumed())?;
+            }
+        }
+        self.tell(input.consumed())
+    }
+
+    /// Tells how far it has come, with so many bytes of the present file.
+    pub(super) fn tell(&mut self, consumed: u64) -> Result<(), TraceError> {
+        let progress = Progress {
+            bytes: self.bytes + consumed,
+            of: self.of,
+            rows: self.rows,
+        };
+        match (self.watch)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TraceError::Interrupted),
+        }
+    }
+
+    /// A line that is wrong: an error, or one more that is left out.
+    pub(super) fn bad_line(&mut self, file: &Path, line: u64, bad: Bad) -> Result<(), TraceError> {
+        if self.skip_bad {
+            self.skipped += 1;
+            return Ok(());
+        }
+        Err(TraceError::BadLine(BadLine {
+            file: file.to_owned(),
+            line,
+            column: bad.column,
+            problem: bad.problem,
+        }))
+    }
+
+    /// Something in a file that is no table is wrong: an error, or one more thing that is left out.
+    pub(super) fn bad_item(
+        &mut self,
+        input: &Input,
+        place: &str,
+        problem: &str,
+    ) -> Result<(), TraceError> {
+        if self.skip_bad {
+            self.skipped += 1;
+            return Ok(());
+        }
+        Err(TraceError::BadFile {
+            file: input.path().to_owned(),
+            problem: format!("{place}: {problem}; --skip-bad leaves it out"),
+        })
+    }
+
+    /// The VM of this name, if it is selected and has something from `from` to `to`; `facts` are asked for when it
+    /// comes up first.
+    pub(super) fn vm(
+        &mut self,
+        id: &[u8],
+        from: Nanos,
+        to: Nanos,
+        facts: impl FnOnce() -> Result<Facts, Bad>,
+    ) -> Result<Option<usize>, Bad> {
+        if self.selection.cut(from, to).is_none() {
+            return Ok(None);
+        }
+        if let Some(known) = self.known.get(self.last) {
+            let next = known.next as usize;
+            if self.known.get(next).is_some_and(|it| *it.id == *id) {
+                self.last = next;
+                return Ok(Some(next));
+            }
+        }
+        if let Some(&vm) = self.index.get(id) {
+            self.known[self.last].next = vm;
+            self.last = vm as usize;
+            return Ok(Some(self.last));
+        }
+        if self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| !wanted.contains(id))
+        {
+            return Ok(None);
+        }
+        if let Some(sample) = &mut self.sample {
+            sample.offer(id);
+            return Ok(None);
+        }
+        if let Count::First(most) = self.selection.count
+            && self.known.len() >= most as usize
+        {
+            return Ok(None);
+        }
+        let facts = facts()?;
+        let vm = self.known.len();
+        let id: Rc<[u8]> = id.into();
+        self.sink.vm(vm, &id, facts);
+        self.index.insert(id.clone(), vm as u32);
+        self.known.push(Known {
+            id,
+            vps: facts.vps,
+            until: Nanos::ZERO,
+            form: None,
+            next: vm as u32 + 1,
+        });
+        self.last = vm;
+        Ok(Some(vm))
+    }
+
+    /// How many VPs a VM has, as far as is known.
+    pub(super) fn vps(&self, vm: usize) -> u32 {
+        self.known[vm].vps
+    }
+
+    /// A VM has at least so many VPs.
+    pub(super) fn at_least(&mut self, vm: usize, vps: u32) {
+        let known = &mut self.known[vm];
+        if vps > known.vps {
+            known.vps = vps;
+            self.sink.vps(vm, vps);
+        }
+    }
+
+    /// Mean demand of a VM.
+    pub(super) fn mean(
+        &mut self,
+        vm: usize,
+        from: Nanos,
+        length: Nanos,
+        lps: f64,
+    ) -> Result<(), Bad> {
+        self.form(vm, Form::Means)?;
+        let known = &mut self.known[vm];
+        if self.ordered {
+            if from < known.until {
+                return Err(Bad::new(
+                    "time",
+                    "the VM has another reading for this time, or a later one before it",
+                ));
+            }
+            known.until = from + length;
+        }
+        if let Some((from, to)) = self.selection.cut(from, from + length) {
+            let length = to - from;
+            self.sink.mean(vm, Interval { from, length, lps });
+        }
+        Ok(())
+    }
+
+    /// A piece of work of a VM.
+    pub(super) fn burst(&mut self, vm: usize, burst: Burst) -> Result<(), Bad> {
+        self.form(vm, Form::Bursts)?;
+        if burst.at >= self.selection.from && !self.selection.is_over(burst.at) {
+            let at = burst.at - self.selection.from;
+            self.sink.burst(vm, Burst { at, ..burst });
+        }
+        Ok(())
+    }
+
+    fn form(&mut self, vm: usize, form: Form) -> Result<(), Bad> {
+        match *self.known[vm].form.get_or_insert(form) == form {
+            true => Ok(()),
+            false => Err(Bad::new(
+                "line",
+                "the VM has demand both as means and as bursts",
+            )),
+        }
+    }
+
+    /// Names that were asked for and did not come up.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let ids = self.selection.ids.iter().flatten();
+        ids.filter(|id| !self.index.contains_key(id.as_bytes()))
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! A trace in memory: all that is selected, VM by VM.
+
+use super::error::TraceError;
+use super::intake::{Facts, Sink, Watch};
+use super::model::{Burst, Interval, TracedDemand, TracedVm};
+use super::scan::{Scanned, scan};
+use super::selection::Selection;
+use super::source::Source;
+
+/// What was loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The VMs that are selected and have demand in the selected time, in the order in which the trace names them.
+    pub vms: Vec<TracedVm>,
+    /// What was read to get them.
+    pub scanned: Scanned,
+}
+
+/// Loads what is selected of a trace. Memory is needed for that alone, whatever the length of the files.
+///
+/// # Errors
+/// [`TraceError`], where it is no trace, has a line that is wrong, or nothing of it is selected.
+pub fn load(source: &Source, selection: &Selection, watch: Watch) -> Result<Loaded, TraceError> {
+    let mut vms = Collector::default();
+    let mut scanned = scan(source, selection, watch, &mut vms)?;
+    let mut vms = vms.0;
+    for vm in &mut vms {
+        match &mut vm.demand {
+            TracedDemand::Means(means) => {
+                means.sort_by_key(|it| it.from);
+                let before = means.len();
+                let twice = without_overlap(means);
+                if let Some(second) = twice
+                    && !source.skip_bad
+                {
+                    return Err(TraceError::Overlap {
+                        vm: vm.id.clone(),
+                        at: second.from + selection.from,
+                    });
+                }
+                scanned.skipped += (before - means.len()) as u64;
+            }
+            TracedDemand::Bursts(bursts) => bursts.sort_by_key(|it| it.at),
+        }
+    }
+    match vms.is_empty() {
+        true => Err(TraceError::Nothing { rows: scanned.rows }),
+        false => Ok(Loaded { vms, scanned }),
+    }
+}
+
+/// Keeps the first of intervals that overlap; returns the first that was not kept.
+fn without_overlap(means: &mut Vec<Interval>) -> Option<Interval> {
+    let mut end = apportion_scheduler::Nanos::ZERO;
+    let mut first = None;
+    means.retain(|it| {
+        if it.from < end {
+            first.get_or_insert(*it);
+            return false;
+        }
+        end = it.end();
+        true
+    });
+    first
+}
+
+#[derive(Default)]
+struct Collector(Vec<TracedVm>);
+
+impl Sink for Collector {
+    fn vm(&mut self, _: usize, id: &[u8], facts: Facts) {
+        self.0.push(TracedVm {
+            id: String::from_utf8_lossy(id).into_owned(),
+            vps: facts.vps,
+            controls: facts.controls,
+            demand: TracedDemand::Means(Vec::new()),
+        });
+    }
+
+    fn vps(&mut self, vm: usize, vps: u32) {
+        self.0[vm].vps = vps;
+    }
+
+    fn mean(&mut self, vm: usize, interval: Interval) {
+        if let TracedDemand::Means(means) = &mut self.0[vm].demand {
+            means.push(interval);
+        }
+    }
+
+    fn burst(&mut self, vm: usize, burst: Burst) {
+        let demand = &mut self.0[vm].demand;
+        match demand {
+            TracedDemand::Bursts(bursts) => bursts.push(burst),
+            // A VM has either: the intake sees to it.
+            TracedDemand::Means(_) => *demand = TracedDemand::Bursts(vec![burst]),
+        }
+    }
+}

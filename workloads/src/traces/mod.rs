@@ -1,0 +1,31 @@
+//! Traces of demand: what clusters, hosts and workloads recorded of who wanted how much CPU time, read from the
+//! formats in which they are published.
+//!
+//! A [`Source`] says where a trace is and a [`Selection`] which part of it is wanted. [`load`] keeps that part in
+//! memory. The formats, where each fact about them comes from, and what is read how, are in
+//! `workloads/traces/README.md`.
+
+mod error;
+mod fields;
+mod format;
+mod formats;
+mod input;
+mod intake;
+mod load;
+mod model;
+mod own;
+mod scan;
+mod selection;
+mod source;
+mod spacing;
+mod table;
+
+pub use error::{BadLine, TraceError};
+pub use format::Format;
+pub use intake::{Progress, Watch};
+pub use load::{Loaded, load};
+pub use model::{Burst, Interval, TracedControls, TracedDemand, TracedVm};
+pub use own::write;
+pub use scan::Scanned;
+pub use selection::{Count, Selection};
+pub use source::Source;

@@ -1,0 +1,282 @@
+//! Our own format: what it looks like, and who writes it. `formats/own.rs` reads it.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use apportion_scheduler::Nanos;
+
+use super::intake::{Facts, Sink};
+use super::model::{Burst, Interval, TracedVm};
+
+/// The version that is written.
+pub(super) const VERSION: u64 = 1;
+
+/// The columns, which the second line names.
+pub(super) const COLUMNS: [&str; 9] = [
+    "vm",
+    "vps",
+    "weight",
+    "reserve_pct",
+    "cap_pct",
+    "from_s",
+    "interval_s",
+    "demand_lps",
+    "bursts",
+];
+
+/// Readings or bursts in a row, at the most.
+const LONGEST_ROW: usize = 1024;
+
+/// Readings kept until their rows are written: 4 bytes each, more for bursts.
+const MOST_OPEN: usize = 8 << 20;
+
+/// Writes a trace as it comes, with bounded memory: what has gathered too much is written in shorter rows.
+#[derive(Debug)]
+pub(super) struct Writer<W: Write> {
+    out: W,
+    vms: Vec<Vm>,
+    /// Of so many VMs there is a row, so that VMs keep their order.
+    begun: usize,
+    /// Readings and bursts that are not written yet.
+    open: usize,
+    /// Why nothing more is written.
+    failed: Option<io::Error>,
+}
+
+#[derive(Debug)]
+struct Vm {
+    /// The columns before the demand, all but the VPs.
+    id: String,
+    controls: String,
+    vps: u32,
+    stretch: Stretch,
+    bursts: Vec<Burst>,
+}
+
+/// Readings that follow each other, in millionths of an LP.
+#[derive(Debug, Default)]
+struct Stretch {
+    from: Nanos,
+    interval: Nanos,
+    readings: Vec<u32>,
+}
+
+impl Stretch {
+    fn end(&self) -> Nanos {
+        self.from + Nanos(self.interval.0.saturating_mul(self.readings.len() as u64))
+    }
+}
+
+impl<W: Write> Writer<W> {
+    pub(super) fn new(mut out: W) -> Writer<W> {
+        let failed = writeln!(out, "# apportion-trace {VERSION}\n{}", COLUMNS.join(",")).err();
+        Writer {
+            out,
+            vms: Vec::new(),
+            begun: 0,
+            open: 0,
+            failed,
+        }
+    }
+
+    /// Writes what is left, and gives back what it was written to.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.write_all();
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(self.out),
+        }
+    }
+
+    fn write_all(&mut self) {
+        self.begin(self.vms.len());
+        for vm in 0..self.vms.len() {
+            self.write_stretch(vm);
+            self.write_bursts(vm);
+        }
+    }
+
+    /// Writes something of every VM before this one.
+    fn begin(&mut self, before: usize) {
+        while self.begun < before {
+            let vm = self.begun;
+            self.begun += 1;
+            self.write_stretch(vm);
+            self.write_bursts(vm);
+        }
+    }
+
+    fn write_stretch(&mut self, vm: usize) {
+        let vm = &mut self.vms[vm];
+        if vm.stretch.readings.is_empty() {
+            return;
+        }
+        let mut row = format!("{},{},{},", vm.id, vm.vps, vm.controls);
+        push_decimals(&mut row, vm.stretch.from.0, 9);
+        row.push(',');
+        push_decimals(&mut row, vm.stretch.interval.0, 9);
+        row.push(',');
+        for (at, reading) in vm.stretch.readings.iter().enumerate() {
+            if at > 0 {
+                row.push(' ');
+            }
+            push_decimals(&mut row, u64::from(*reading), 6);
+        }
+        row.push_str(",\n");
+        self.open -= vm.stretch.readings.len();
+        vm.stretch.readings.clear();
+        self.write(&row);
+    }
+
+    fn write_bursts(&mut self, vm: usize) {
+        let vm = &mut self.vms[vm];
+        if vm.bursts.is_empty() {
+            return;
+        }
+        let mut row = format!("{},{},{},,,,", vm.id, vm.vps, vm.controls);
+        for (at, burst) in vm.bursts.iter().enumerate() {
+            if at > 0 {
+                row.push(' ');
+            }
+            row.push_str(&burst.vp.to_string());
+            row.push('@');
+            push_decimals(&mut row, burst.at.0, 9);
+            row.push('+');
+            push_decimals(&mut row, burst.run.0, 9);
+        }
+        row.push('\n');
+        self.open -= vm.bursts.len();
+        vm.bursts.clear();
+        self.write(&row);
+    }
+
+    fn write(&mut self, row: &str) {
+        if self.failed.is_none() {
+            self.failed = self.out.write_all(row.as_bytes()).err();
+        }
+    }
+
+    fn opened(&mut self) {
+        self.open += 1;
+        if self.open >= MOST_OPEN {
+            self.write_all();
+        }
+    }
+}
+
+impl<W: Write> Sink for Writer<W> {
+    fn vm(&mut self, _: usize, id: &[u8], facts: Facts) {
+        let controls = facts.controls;
+        let optional = |value: Option<String>| value.unwrap_or_default();
+        let percent = |value: Option<f64>| optional(value.map(|it| it.to_string()));
+        self.vms.push(Vm {
+            id: escape(id),
+            controls: format!(
+                "{},{},{}",
+                optional(controls.weight.map(|it| it.to_string())),
+                percent(controls.reserve_pct),
+                percent(controls.cap_pct),
+            ),
+            vps: facts.vps,
+            stretch: Stretch::default(),
+            bursts: Vec::new(),
+        });
+    }
+
+    fn vps(&mut self, vm: usize, vps: u32) {
+        self.vms[vm].vps = vps;
+    }
+
+    fn mean(&mut self, vm: usize, interval: Interval) {
+        let stretch = &self.vms[vm].stretch;
+        let follows = stretch.interval == interval.length && stretch.end() == interval.from;
+        if !follows || stretch.readings.len() >= LONGEST_ROW {
+            self.begin(vm);
+            self.write_stretch(vm);
+            let stretch = &mut self.vms[vm].stretch;
+            (stretch.from, stretch.interval) = (interval.from, interval.length);
+        }
+        // No machine has the 4,294 LPs that this cannot hold.
+        self.vms[vm]
+            .stretch
+            .readings
+            .push((interval.lps * 1e6).round() as u32);
+        self.opened();
+    }
+
+    fn burst(&mut self, vm: usize, burst: Burst) {
+        if self.vms[vm].bursts.len() >= LONGEST_ROW {
+            self.begin(vm);
+            self.write_bursts(vm);
+        }
+        self.vms[vm].bursts.push(burst);
+        self.opened();
+    }
+}
+
+/// Writes VMs in our own format. Demand is rounded to millionths of an LP.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write<W: Write>(vms: &[TracedVm], out: W) -> io::Result<W> {
+    let mut writer = Writer::new(out);
+    for (at, vm) in vms.iter().enumerate() {
+        let (vps, controls) = (vm.vps, vm.controls);
+        writer.vm(at, vm.id.as_bytes(), Facts { vps, controls });
+        match &vm.demand {
+            super::TracedDemand::Means(means) => means.iter().for_each(|it| writer.mean(at, *it)),
+            super::TracedDemand::Bursts(bursts) => {
+                bursts.iter().for_each(|it| writer.burst(at, *it))
+            }
+        }
+    }
+    writer.finish()
+}
+
+/// A number of which the last `decimals` digits are decimals, without zeros at its end.
+pub(super) fn push_decimals(text: &mut String, number: u64, decimals: u32) {
+    use std::fmt::Write as _;
+    let unit = 10_u64.pow(decimals);
+    let (whole, rest) = (number / unit, number % unit);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{whole}");
+    if rest > 0 {
+        let _ = write!(text, ".{rest:0width$}", width = decimals as usize);
+        text.truncate(text.trim_end_matches('0').len());
+    }
+}
+
+/// A name without the characters that divide fields and lines.
+fn escape(id: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(id.len());
+    for &byte in id {
+        match byte {
+            b'%' | b',' | b'"' | b'#' | ..=0x1f | 0x7f.. => {
+                let _ = write!(text, "%{byte:02x}");
+            }
+            _ => text.push(char::from(byte)),
+        }
+    }
+    text
+}
+
+/// The name that was escaped; none where a `%` is not followed by two digits.
+pub(super) fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if memchr::memchr(b'%', field).is_none() {
+        return Some(Cow::Borrowed(field));
+    }
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+            plain.push((digit(0)? * 16 + digit(1)?) as u8);
+            rest = &after[2..];
+        } else {
+            plain.push(byte);
+        }
+    }
+    Some(Cow::Owned(plain))
+}

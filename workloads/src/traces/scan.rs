@@ -1,0 +1,122 @@
+//! Reads a trace from its first file to its last, and hands what is selected to a sink.
+
+use std::collections::HashSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::error::TraceError;
+use super::format::{Format, detect};
+use super::formats::reader;
+use super::input::Input;
+use super::intake::{Intake, Progress, Sink, Watch};
+use super::selection::{Count, Sample, Selection};
+use super::source::Source;
+
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// The format, said or found.
+    pub format: Format,
+    /// Rows of demand read, selected or not: readings, or pieces of work.
+    pub rows: u64,
+    /// Bad lines left out.
+    pub skipped: u64,
+    /// Rows that have no reading, and are none of a VM.
+    pub gaps: u64,
+}
+
+/// Reads a trace. For a sample it does so twice: once for the names.
+pub(super) fn scan(
+    source: &Source,
+    selection: &Selection,
+    watch: Watch,
+    sink: &mut dyn Sink,
+) -> Result<Scanned, TraceError> {
+    let files = source.list()?;
+    let format = match (source.format, files.first()) {
+        (Some(format), _) => format,
+        (None, None) => return Err(TraceError::NoFiles(PathBuf::new())),
+        (None, Some(first)) => {
+            let unclear = |problem| TraceError::UnknownFormat {
+                file: first.clone(),
+                problem,
+            };
+            detect(Input::open(first)?.head()?).map_err(unclear)?
+        }
+    };
+    let Count::Sample { vms, seed } = selection.count else {
+        let mut intake = Intake::new(selection, format.is_ordered(), source.skip_bad, watch, sink);
+        return read(source, format, &files, &mut intake);
+    };
+    let sample = {
+        // Half of the way.
+        let mut half = |it: Progress| {
+            watch(Progress {
+                of: 2 * it.of,
+                ..it
+            })
+        };
+        let mut intake = Intake::new(
+            selection,
+            format.is_ordered(),
+            source.skip_bad,
+            &mut half,
+            sink,
+        );
+        intake.sample = Some(Sample::new(vms, seed));
+        read(source, format, &files, &mut intake)?;
+        let names = intake.sample.take();
+        names
+            .into_iter()
+            .flat_map(Sample::names)
+            .collect::<HashSet<_>>()
+    };
+    let mut rest = |it: Progress| -> ControlFlow<()> {
+        let (bytes, of) = (it.of + it.bytes, 2 * it.of);
+        watch(Progress { bytes, of, ..it })
+    };
+    let mut intake = Intake::new(
+        selection,
+        format.is_ordered(),
+        source.skip_bad,
+        &mut rest,
+        sink,
+    );
+    intake.want(sample);
+    read(source, format, &files, &mut intake)
+}
+
+fn read(
+    source: &Source,
+    format: Format,
+    files: &[PathBuf],
+    intake: &mut Intake,
+) -> Result<Scanned, TraceError> {
+    let length = |file: &PathBuf| fs::metadata(file).map_or(0, |it| it.len());
+    intake.of = files.iter().map(length).sum();
+    let mut reader = reader(format, source, files, intake)?;
+    for file in files {
+        let mut input = Input::open(file)?;
+        input.head()?;
+        reader.read(&mut input, intake)?;
+        intake.bytes += input.consumed();
+    }
+    // What is held back was checked when it was read, all but what no single line is to blame for.
+    let held = reader.finish(intake);
+    held.or_else(|bad| {
+        intake.bad_line(files.last().map_or(Path::new(""), PathBuf::as_path), 0, bad)
+    })?;
+    if intake.sample.is_none() {
+        let missing = intake.missing();
+        if !missing.is_empty() {
+            return Err(TraceError::UnknownVms(missing));
+        }
+    }
+    Ok(Scanned {
+        format,
+        rows: intake.rows,
+        skipped: intake.skipped,
+        gaps: intake.gaps,
+    })
+}
