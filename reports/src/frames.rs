@@ -3,7 +3,7 @@
 
 use crate::error::{ReportError, first_line};
 use apportion_recording::{
-    DispatchRow, EventRow, RecordingError, ShareRow, Status, SummaryRow, files, read_rows,
+    ClaimRow, DispatchRow, EventRow, RecordingError, ShareRow, Status, SummaryRow, files, read_rows,
 };
 use polars::prelude::{DataFrame, DataType, Field, PlSmallStr, PolarsResult, Schema};
 use polars_io::prelude::{CsvReadOptions, SerReader as _};
@@ -23,6 +23,8 @@ pub struct Frames {
     pub shares: DataFrame,
     /// `summary.csv`.
     pub summary: DataFrame,
+    /// `claims.csv`: few rows, read as they are; none where nothing is claimed.
+    pub claims: Vec<ClaimRow>,
     /// What had to be left out, in sentences.
     pub notes: Vec<String>,
 }
@@ -43,6 +45,10 @@ impl Frames {
             events: load(&EVENTS)?,
             shares: load(&SHARES)?,
             summary: load(&SUMMARY)?,
+            claims: match dir.join(files::CLAIMS).exists() {
+                true => read_rows(dir, files::CLAIMS)?,
+                false => Vec::new(),
+            },
             notes,
         })
     }

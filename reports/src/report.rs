@@ -1,11 +1,13 @@
 //! The report's text, from the verdict on top to the glossary at the end.
 
 mod changes;
+mod claims;
 mod experiment;
 mod failures;
 mod head;
 mod results;
 mod schedule;
+mod sweep;
 mod windows;
 
 use crate::frames::Frames;
@@ -43,7 +45,9 @@ pub(crate) fn render(manifest: &Manifest, frames: &Frames) -> PolarsResult<Strin
         })
         .collect::<PolarsResult<Vec<_>>>()?;
 
-    let mut parts = vec![head::render(manifest, &chapters, &frames.notes)];
+    let mut parts = vec![head::render(manifest, &chapters, frames)];
+    parts.extend(claims::render(&frames.claims));
+    parts.extend(sweep::render(&chapters));
     for chapter in &chapters {
         parts.push(experiment::render(chapter));
     }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod ceiling;
+mod claim_row;
 mod counters;
 mod manifest;
 mod reader;
@@ -18,6 +19,7 @@ mod table;
 mod writer;
 
 pub use ceiling::Ceiling;
+pub use claim_row::ClaimRow;
 pub use counters::{
     Instances, Intercepts, LpCounters, LpRates, RootCounters, RootRates, Snapshot, VpCounters,
     VpRates,
@@ -29,8 +31,8 @@ pub use manifest::{
 pub use reader::{Rows, read_manifest, read_rows};
 pub use result_entry::ResultEntry;
 pub use rows::{
-    BurstRow, Check, ClaimRow, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope,
-    ShareRow, SummaryRow, Verdict,
+    BurstRow, Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow,
+    SummaryRow, Verdict,
 };
 pub use run_entry::{
     Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, ServiceEntry,

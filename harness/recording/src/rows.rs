@@ -266,45 +266,6 @@ pub struct ShareRow {
     pub verdict: Verdict,
 }
 
-/// A row of `claims.csv`: something that had to hold of an experiment, over all repetitions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClaimRow {
-    /// The experiment's name.
-    pub experiment: String,
-    /// Which claim of its text, from 1.
-    pub claim: u32,
-    /// The guest or entry that it names.
-    pub guest: String,
-    /// What was looked at.
-    pub measure: String,
-    /// What figures are counted in: `%`, `per_s`, `ns`, `ratio`.
-    pub unit: String,
-    /// The experiment that it was compared with; empty for a threshold.
-    pub of: Option<String>,
-    /// The least that it may be: a figure, or a factor of the other experiment's.
-    pub at_least: Option<f64>,
-    /// The most.
-    pub at_most: Option<f64>,
-    /// How many repetitions gave a figure.
-    pub repetitions: u32,
-    /// The figure: its median over repetitions.
-    pub value: Option<f64>,
-    /// Its least.
-    pub value_min: Option<f64>,
-    /// Its greatest.
-    pub value_max: Option<f64>,
-    /// The median of the other experiment's.
-    pub of_value: Option<f64>,
-    /// The median of the quotients of repetitions that went together.
-    pub factor: Option<f64>,
-    /// Their least.
-    pub factor_min: Option<f64>,
-    /// Their greatest.
-    pub factor_max: Option<f64>,
-    /// Whether it held.
-    pub verdict: Verdict,
-}
-
 /// A row of `summary.csv`: one experiment and guest over all repetitions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SummaryRow {

@@ -1,9 +1,10 @@
 //! Writing a recording: append-only CSV files and a manifest that is replaced whole.
 
+use crate::claim_row::ClaimRow;
 use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
-use crate::rows::{BurstRow, ClaimRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
+use crate::rows::{BurstRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use crate::table::Table;
 use serde::Serialize;
 use std::fs::{self, File};

@@ -4,7 +4,7 @@ use super::Chapter;
 use super::changes::named;
 use crate::markdown::{number, one_line, signed, time, trimmed};
 use crate::metrics::ShareLine;
-use apportion_recording::{RunEntry, Verdict, WakeEntry};
+use apportion_recording::{ClaimRow, RunEntry, Verdict, WakeEntry};
 
 /// More of them are counted only.
 const NAMED: usize = 12;
@@ -44,7 +44,7 @@ impl Chapter<'_> {
 }
 
 /// A list of everything in `chapters` that came out as `verdict`; empty where nothing did.
-pub(super) fn list(chapters: &[Chapter], verdict: Verdict) -> String {
+pub(super) fn list(chapters: &[Chapter], claims: &[ClaimRow], verdict: Verdict) -> String {
     let mut items: Vec<String> = Vec::new();
     for chapter in chapters {
         for run in &chapter.runs {
@@ -71,6 +71,8 @@ pub(super) fn list(chapters: &[Chapter], verdict: Verdict) -> String {
             );
         }
     }
+    let judged = claims.iter().filter(|it| it.verdict == verdict);
+    items.extend(judged.map(|it| format!("claim: {it}")));
     let more = items.len().saturating_sub(NAMED);
     items.truncate(NAMED);
     if more > 0 {

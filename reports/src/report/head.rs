@@ -1,18 +1,23 @@
 //! Top of the report: the verdict, where the numbers come from, what was run.
 
 use super::{Chapter, failures, marked};
+use crate::frames::Frames;
 use crate::markdown::{Table, code, one_line, plural, signed, trimmed};
 use crate::metrics::ShareLine;
-use apportion_recording::{Manifest, RunEntry, Status, Verdict};
+use apportion_recording::{ClaimRow, Manifest, RunEntry, Status, Verdict};
 use std::fmt::Write as _;
 use std::slice;
 
 /// Title, verdict, stamps, origin and, for several experiments, an overview.
-pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]) -> String {
+pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], frames: &Frames) -> String {
     let mut text = String::from("# Apportion report\n\n");
-    let _ = writeln!(text, "**{}**\n", verdict(manifest, chapters));
+    let _ = writeln!(
+        text,
+        "**{}**\n",
+        verdict(manifest, chapters, &frames.claims)
+    );
     if let Some(judged @ (Verdict::Fail | Verdict::Inconclusive)) = manifest.verdict {
-        let _ = writeln!(text, "{}", failures::list(chapters, judged));
+        let _ = writeln!(text, "{}", failures::list(chapters, &frames.claims, judged));
     }
     if manifest.engine != "kvm" {
         let _ = writeln!(
@@ -24,7 +29,7 @@ pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]
     for note in [state(manifest), busy_host(chapters)]
         .into_iter()
         .flatten()
-        .chain(notes.iter().cloned())
+        .chain(frames.notes.iter().cloned())
     {
         let _ = writeln!(text, "{note}\n");
     }
@@ -37,7 +42,7 @@ pub(super) fn render(manifest: &Manifest, chapters: &[Chapter], notes: &[String]
 }
 
 /// One line: what came out.
-fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
+fn verdict(manifest: &Manifest, chapters: &[Chapter], claims: &[ClaimRow]) -> String {
     let Some(worst) = worst_of(chapters) else {
         return "– Nothing was measured.".to_owned();
     };
@@ -54,7 +59,7 @@ fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
             format!("✓ Pass, simulated: every guest would get its share; {worst}.")
         }
         Some(Verdict::Pass) => format!("✓ Pass: every guest got its share; {worst}."),
-        Some(Verdict::Fail) => format!("✗ FAIL: {}; {worst}.", failed(chapters)),
+        Some(Verdict::Fail) => format!("✗ FAIL: {}; {worst}.", failed(chapters, claims)),
         Some(Verdict::Inconclusive) => {
             format!("? Inconclusive: the run was too short or too noisy to tell; {worst}.")
         }
@@ -67,7 +72,7 @@ fn verdict(manifest: &Manifest, chapters: &[Chapter]) -> String {
 }
 
 /// How much failed, of each kind.
-fn failed(chapters: &[Chapter]) -> String {
+fn failed(chapters: &[Chapter], claims: &[ClaimRow]) -> String {
     let (mut crashes, mut checks, mut wakes) = (0, 0, 0);
     for chapter in chapters {
         for run in &chapter.runs {
@@ -79,6 +84,10 @@ fn failed(chapters: &[Chapter]) -> String {
     }
     let all = chapters.iter().flat_map(|chapter| chapter.metrics.checks());
     let all = plural(all.count() as u64, "check");
+    let broken = claims
+        .iter()
+        .filter(|it| it.verdict == Verdict::Fail)
+        .count();
     let kinds = [
         (
             crashes,
@@ -88,6 +97,13 @@ fn failed(chapters: &[Chapter]) -> String {
         (
             wakes,
             format!("wakes of {} too late", plural(wakes as u64, "guest")),
+        ),
+        (
+            broken,
+            format!(
+                "{broken} of {} broken",
+                plural(claims.len() as u64, "claim")
+            ),
         ),
     ];
     let found = kinds.into_iter().filter(|(count, _)| *count > 0);

@@ -80,6 +80,9 @@ pub(crate) fn manifest() -> Manifest {
 pub(crate) fn experiment(name: &str) -> ExperimentEntry {
     ExperimentEntry {
         name: name.into(),
+        family: name.into(),
+        settings: Vec::new(),
+        point: Vec::new(),
         why: "Two guests,\n  one favoured.".into(),
         source: "shipped".into(),
         text: String::new(),
@@ -112,6 +115,7 @@ fn guest(name: &str, vps: u32, weight: u32) -> GuestEntry {
         weight,
         reserve_pct: 0.0,
         cap_pct: 100.0,
+        expected_pct: None,
         affinity: None,
         payload: "burn".into(),
         parameters: BTreeMap::new(),
@@ -150,6 +154,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
         phases: Vec::new(),
         convergence: Vec::new(),
         wakes: Vec::new(),
+        service: Vec::new(),
         results: Vec::new(),
         reserves_kept_pct: None,
         decisions: None,
