@@ -25,6 +25,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// List the shipped experiments
     List,
+    /// Check experiments without running them
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArguments),
     /// Print the JSON Schema of experiment files, for editors
     Schema,
     /// Run experiments and give the verdict
@@ -44,6 +47,18 @@ pub(crate) enum Command {
 const EXIT_CODES: &str = "\
 Exit codes: 0 all pass, 1 the tool failed, 2 bad usage or a bad experiment, 3 a verdict failed,
 4 inconclusive, 77 skipped (no KVM on this host: what ran was simulated), 130 interrupted.";
+
+const CHECK_HELP: &str = "\
+Examples:
+  apportion check mine.toml                  mistakes, and what will not do what it seems to
+  apportion check experiments --lps 8        every .toml file of a folder, as on 8 LPs
+  apportion check --deny-warnings mine.toml  for CI
+  apportion check --rules                    all that is looked for
+
+A file says that something is meant by a line such as
+  # check: allow inert-cap: an insurance, not to be reached here
+
+Exit codes: 0 no errors, 1 the tool failed, 2 errors, or warnings with --deny-warnings.";
 
 const TOP_HELP: &str = "\
 Runs, records and judges as `apportion run` does, with its exit codes, and shows meanwhile what
@@ -67,6 +82,22 @@ pub(crate) enum EngineChoice {
     Kvm,
     /// Virtual time: nothing is measured
     Simulator,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Files, folders of .toml files, or shipped names; none checks all that ship
+    #[arg(value_name = "EXPERIMENT")]
+    pub(crate) experiments: Vec<String>,
+    /// How many LPs they get [default: as the file says, or all of this host]
+    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
+    pub(crate) lps: Option<u32>,
+    /// Warnings count as errors
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+    /// List the rules
+    #[arg(long, conflicts_with_all = ["experiments", "lps", "deny_warnings"])]
+    pub(crate) rules: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `apportion`: runs experiments on the hypervisor, records them and gives the verdict.
 #![forbid(unsafe_code)]
 
+mod check;
 mod cli;
 mod counters;
 mod details;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
+        cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Schema => cli::schema(),
         cli::Command::Run(arguments) => run::run(&arguments, run::Show::Progress),
         cli::Command::Top(arguments) => run::run(&arguments, run::Show::Top),

@@ -12,6 +12,7 @@ mod duration;
 pub mod expected;
 mod experiment;
 pub mod limits;
+pub mod lint;
 pub mod predict;
 mod schema;
 mod size;

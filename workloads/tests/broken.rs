@@ -24,7 +24,32 @@ fn each_broken_file_gets_its_message() {
         let text = fs::read_to_string(&file).expect("a text file");
         let error = Experiment::parse(&text, name).expect_err(name);
         insta::assert_snapshot!(name.trim_end_matches(".toml"), error);
+        for problem in error.to_string().split("\n\n") {
+            assert_says_what_where_and_what_to_do(problem, name);
+        }
     }
+}
+
+#[track_caller]
+fn assert_says_what_where_and_what_to_do(problem: &str, file: &str) {
+    let (title, drawn) = problem.split_once('\n').expect("a title and a drawing");
+    assert!(title.starts_with("error: "), "{problem}");
+    let place = drawn
+        .split_once(&format!("--> {file}:"))
+        .map(|(_, place)| place);
+    let place = place
+        .and_then(|place| place.lines().next())
+        .unwrap_or_default();
+    let (line, column) = place.split_once(':').unwrap_or_default();
+    let numbers = (line.parse::<u32>(), column.parse::<u32>());
+    assert!(matches!(numbers, (Ok(_), Ok(_))), "{problem}");
+    assert!(drawn.contains('^'), "{problem}");
+    // Of the lines that are none of the file's own, one has words.
+    let notes = drawn
+        .lines()
+        .filter(|line| line.trim_start().starts_with(['|', '=']));
+    let words = |note: &str| note.chars().any(char::is_alphabetic);
+    assert!(notes.skip(1).any(words), "{problem}");
 }
 
 proptest! {

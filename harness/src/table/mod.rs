@@ -10,6 +10,7 @@ mod sweep;
 
 use apportion_recording::Verdict;
 use apportion_workloads::Experiment;
+use apportion_workloads::lint::Rule;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use std::io::{self, Write as _};
@@ -64,6 +65,19 @@ pub(crate) fn catalogue(experiments: &[Experiment]) -> String {
             guests.join("\n"),
             experiment.why.clone(),
         ]);
+    }
+    trim_lines(&table.to_string())
+}
+
+/// What `apportion check` looks for.
+pub(crate) fn rules(rules: &[Rule]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["RULE", "SEVERITY", "WHAT IT FINDS"]);
+    for rule in rules {
+        table.add_row([rule.id, &rule.severity.to_string(), rule.about]);
     }
     trim_lines(&table.to_string())
 }

@@ -1,80 +1,94 @@
-//! Mistakes in a file, collected and drawn beside the lines they are in.
+//! Mistakes and doubts in a file, collected and drawn beside the lines they are in.
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer};
 
 use super::sources::{Note, Sources};
 
-/// One mistake: what is wrong, where, and what to do about it.
+/// One mistake or doubt: what is wrong, where, and what to do about it.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     title: String,
+    /// How bad it is, and the id of the rule that says so; mistakes in the language have none.
+    rule: Option<(Level<'static>, &'static str)>,
     /// Byte range in the text and what to say there; `None` concerns the whole file.
     place: Option<(Range<usize>, String)>,
-    context: Option<(Range<usize>, String)>,
+    contexts: Vec<(Range<usize>, String)>,
     help: Option<String>,
 }
 
 impl Problem {
     /// A mistake at one place of the file, with the remedy as label.
-    pub(super) fn at(
+    pub(crate) fn at(
         span: Range<usize>,
         title: impl Into<String>,
         label: impl Into<String>,
     ) -> Self {
         Problem {
             title: title.into(),
+            rule: None,
             place: Some((span, label.into())),
-            context: None,
+            contexts: Vec::new(),
             help: None,
         }
     }
 
     /// A mistake of the file as a whole, such as something that is not there.
-    pub(super) fn of_file(title: impl Into<String>) -> Self {
+    pub(crate) fn of_file(title: impl Into<String>) -> Self {
         Problem {
             title: title.into(),
+            rule: None,
             place: None,
-            context: None,
+            contexts: Vec::new(),
             help: None,
         }
     }
 
     /// With another place that explains the first one.
-    pub(super) fn context(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.context = Some((span, label.into()));
+    pub(crate) fn context(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.contexts.push((span, label.into()));
         self
     }
 
     /// With a line below that says what is allowed.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    fn start(&self) -> usize {
+    /// Raised by the rule of this id, so bad.
+    pub(crate) fn by_rule(mut self, level: Level<'static>, id: &'static str) -> Self {
+        self.rule = Some((level, id));
+        self
+    }
+
+    pub(crate) fn start(&self) -> usize {
         self.place.as_ref().map_or(0, |(span, _)| span.start)
     }
 
-    /// The mistake drawn beside its lines.
-    pub(super) fn render(&self, sources: &Sources) -> String {
-        let mut group = Group::with_title(Level::ERROR.primary_title(&self.title));
-        group = match &self.place {
-            None => group.element(Origin::path(sources.name())),
-            Some((span, label)) => {
-                let primary: Note<'_> =
-                    Box::new(move |span| AnnotationKind::Primary.span(span).label(label));
-                let context = self.context.iter().map(|(span, label)| {
-                    let note: Note<'_> =
-                        Box::new(move |span| AnnotationKind::Context.span(span).label(label));
-                    (span.clone(), note)
-                });
-                let notes = [(span.clone(), primary)].into_iter().chain(context);
-                group.elements(sources.snippets(notes))
-            }
+    /// The problem drawn beside its lines; one of the whole file stands at its beginning.
+    pub(crate) fn render(&self, sources: &Sources) -> String {
+        let title = match &self.rule {
+            None => Level::ERROR.primary_title(&self.title),
+            Some((level, id)) => level.clone().primary_title(&self.title).id(*id),
         };
-        group = group.elements(self.help.iter().map(|help| Level::HELP.message(help)));
+        let primary: (Range<usize>, Note<'_>) = match &self.place {
+            None => (0..0, Box::new(|span| AnnotationKind::Primary.span(span))),
+            Some((span, label)) => (
+                span.clone(),
+                Box::new(move |span| AnnotationKind::Primary.span(span).label(label)),
+            ),
+        };
+        let contexts = self.contexts.iter().map(|(span, label)| {
+            let note: Note<'_> =
+                Box::new(move |span| AnnotationKind::Context.span(span).label(label));
+            (span.clone(), note)
+        });
+        let snippets = sources.snippets([primary].into_iter().chain(contexts));
+        let group = Group::with_title(title)
+            .elements(snippets)
+            .elements(self.help.iter().map(|help| Level::HELP.message(help)));
         Renderer::plain().render(&[group])
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod changes;
 mod claims;
 mod controls;
 mod defaults;
-mod diagnostics;
+pub(crate) mod diagnostics;
 mod fields;
 mod guests;
 pub(crate) mod keys;
@@ -17,7 +17,7 @@ mod payloads;
 mod points;
 mod processor;
 mod settings;
-mod sources;
+pub(crate) mod sources;
 mod sweep;
 
 use apportion_abi::{Payload, Processor};

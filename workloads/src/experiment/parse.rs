@@ -16,6 +16,10 @@ use crate::limits;
 /// The version of the file format that this version reads.
 const SCHEMA: &str = "1";
 
+/// What to say where a file is not even TOML.
+const TOML: &str =
+    "a line is `key = value`, text stands in quotes, each key is given once: https://toml.io";
+
 /// What is to be read.
 pub(super) struct Read<'a> {
     pub(super) text: &'a str,
@@ -93,10 +97,13 @@ fn read_toml<'i>(text: &'i str, sources: &Sources) -> Result<DeTable<'i>, Failed
     let mut problems = Problems::default();
     for error in errors {
         let title = format!("invalid TOML: {}", error.message());
-        problems.push(match error.span() {
-            Some(span) => Problem::at(span, title, ""),
-            None => Problem::of_file(title),
-        });
+        problems.push(
+            match error.span() {
+                Some(span) => Problem::at(span, title, ""),
+                None => Problem::of_file(title),
+            }
+            .help(TOML),
+        );
     }
     match problems.is_empty() {
         true => Ok(table.into_inner()),

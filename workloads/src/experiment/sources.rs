@@ -6,7 +6,7 @@ use annotate_snippets::{Annotation, Snippet};
 
 /// The texts of one experiment, each with the name that diagnostics call it by.
 #[derive(Clone, Debug)]
-pub(super) struct Sources(Vec<Piece>);
+pub(crate) struct Sources(Vec<Piece>);
 
 #[derive(Clone, Debug)]
 struct Piece {
@@ -18,7 +18,7 @@ struct Piece {
 
 impl Sources {
     /// A file, whose places are its own.
-    pub(super) fn file(text: &str, name: &str) -> Sources {
+    pub(crate) fn file(text: &str, name: &str) -> Sources {
         Sources(vec![Piece {
             start: 0,
             name: name.to_owned(),
@@ -27,7 +27,7 @@ impl Sources {
     }
 
     /// Adds a text; what comes back is where its places begin.
-    pub(super) fn add(&mut self, text: &str, name: &str) -> usize {
+    pub(crate) fn add(&mut self, text: &str, name: &str) -> usize {
         // One apart, so that the end of one text is not the beginning of the next.
         let start = self
             .0
@@ -41,13 +41,8 @@ impl Sources {
         start
     }
 
-    /// The name of the file.
-    pub(super) fn name(&self) -> &str {
-        self.0.first().map_or("", |piece| &piece.name)
-    }
-
     /// The texts that the annotations point into, each with its own.
-    pub(super) fn snippets<'a>(
+    pub(crate) fn snippets<'a>(
         &'a self,
         annotations: impl IntoIterator<Item = (Range<usize>, Note<'a>)>,
     ) -> Vec<Snippet<'a, Annotation<'a>>> {
@@ -72,4 +67,4 @@ impl Sources {
 }
 
 /// Makes an annotation of its place within a text.
-pub(super) type Note<'a> = Box<dyn FnOnce(Range<usize>) -> Annotation<'a> + 'a>;
+pub(crate) type Note<'a> = Box<dyn FnOnce(Range<usize>) -> Annotation<'a> + 'a>;

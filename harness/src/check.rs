@@ -1,0 +1,189 @@
+//! `apportion check`: what is wrong or doubtful in experiments, without running them.
+
+use crate::cli::CheckArguments;
+use crate::exit::{Code, Failure};
+use crate::table;
+use apportion_workloads::lint::{RULES, Severity, lint};
+use apportion_workloads::{Experiment, catalogue, load, names};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Tally {
+    checked: usize,
+    /// Experiments that would not run.
+    broken: usize,
+    warnings: usize,
+    notes: usize,
+    /// Some experiment leaves the number of its LPs to the host.
+    of_host: bool,
+}
+
+/// The whole command. Every experiment is looked at, whatever the others are like.
+pub(crate) fn check(arguments: &CheckArguments) -> Result<Code, Failure> {
+    if arguments.rules {
+        table::print(&table::rules(RULES))?;
+        return Ok(Code::Pass);
+    }
+    let host_lps = apportion_hypervisor::host::cpus().len() as u32;
+    let mut tally = Tally::default();
+    for argument in expand(&arguments.experiments)? {
+        tally.checked += 1;
+        let reports = match load(&argument) {
+            Ok(experiment) => tally.look(experiment, arguments.lps, host_lps),
+            Err(error) => {
+                tally.broken += 1;
+                vec![Failure::refused(error).message()]
+            }
+        };
+        for report in reports {
+            table::print(&format!("{report}\n"))?;
+        }
+    }
+    table::print(&tally.told(host_lps))?;
+    let refused = tally.broken > 0 || (arguments.deny_warnings && tally.warnings > 0);
+    Ok(if refused { Code::Refused } else { Code::Pass })
+}
+
+/// The experiments that arguments mean: a folder stands for the files in it, nothing for all that ship.
+fn expand(arguments: &[String]) -> Result<Vec<String>, io::Error> {
+    if arguments.is_empty() {
+        return Ok(catalogue()
+            .iter()
+            .map(|shipped| shipped.name.clone())
+            .collect());
+    }
+    let mut all = Vec::new();
+    for argument in arguments {
+        if !Path::new(argument).is_dir() || names().any(|name| name == argument) {
+            all.push(argument.clone());
+            continue;
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(argument)? {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                files.push(path.display().to_string());
+            }
+        }
+        files.sort();
+        all.extend(files);
+    }
+    Ok(all)
+}
+
+impl Tally {
+    /// The reports on one experiment.
+    fn look(&mut self, mut experiment: Experiment, lps: Option<u32>, host_lps: u32) -> Vec<String> {
+        experiment.lps = lps.or(experiment.lps);
+        self.of_host |= experiment.lps.is_none();
+        let found = lint(&experiment, host_lps);
+        let count = |severity| {
+            found
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .count()
+        };
+        self.broken += usize::from(count(Severity::Error) > 0);
+        self.warnings += count(Severity::Warning);
+        self.notes += count(Severity::Note);
+        found.into_iter().map(|finding| finding.report).collect()
+    }
+
+    fn told(&self, host_lps: u32) -> String {
+        let counted = |number: usize, noun: &str| match number {
+            1 => format!("1 {noun}"),
+            _ => format!("{number} {noun}s"),
+        };
+        let mut text = format!(
+            "checked {}: {} with errors; {}, {}",
+            counted(self.checked, "experiment"),
+            self.broken,
+            counted(self.warnings, "warning"),
+            counted(self.notes, "note")
+        );
+        if self.of_host {
+            text += &format!(
+                "\nthose that do not say how many LPs they get were checked for this host's {host_lps} (--lps N for others)"
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::plan::plan;
+    use apportion_scheduler::Random;
+    use clap::Parser as _;
+    use std::fmt::Write as _;
+
+    /// An experiment in which hardly anything is certain to fit.
+    fn experiment(random: &mut Random) -> String {
+        let mut pick = |of: &[u64]| of[random.below(of.len() as u64) as usize];
+        let lps = pick(&[1, 2, 2, 3]);
+        let mut text = format!("schema = 1\nname = \"x\"\nwhy = \"y\"\nlps = {lps}\n");
+        for guest in 0..pick(&[1, 2, 3]) {
+            let (vps, reserve) = (pick(&[1, 1, 2, 3]), pick(&[0, 0, 20, 40, 49, 60, 99]));
+            let _ = write!(
+                text,
+                "[[guest]]\nname = \"g{guest}\"\nvps = {vps}\nreserve = {reserve}\n"
+            );
+            match pick(&[0, 0, 1, 2]) {
+                1 => text += &format!("affinity = [{}]\n", pick(&[0, 0, 1, 2]) % lps),
+                2 if lps > 1 => text += "affinity = [0, 1]\n",
+                _ => {}
+            }
+        }
+        for at in 0..pick(&[0, 1, 2, 3]) {
+            let _ = write!(text, "[[change]]\nat = \"{}s\"\n", at + 1);
+            let lp = pick(&[0, 1, 2]) % lps;
+            text += &match pick(&[0, 1, 2, 3, 4]) {
+                0 => format!("lp_off = {lp}\n"),
+                1 => format!("lp_off = {lp}\nforce = true\n"),
+                2 => format!("lp_on = {lp}\n"),
+                3 => "guest = \"g0\"\nadd_vps = 1\n".to_owned(),
+                _ => format!("guest = \"g0\"\nreserve = {}\n", pick(&[0, 30, 60, 90])),
+            };
+        }
+        text
+    }
+
+    #[test]
+    fn what_is_an_error_here_is_what_a_run_refuses() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let mut random = Random::new(5);
+        let mut refused = 0;
+        for _ in 0..1_000 {
+            let text = experiment(&mut random);
+            fs::write(&path, &text).unwrap();
+            let command = Cli::parse_from(["apportion", "run", path.to_str().unwrap()]).command;
+            let Command::Run(arguments) = command else {
+                unreachable!()
+            };
+            let planned = plan(&arguments, 1);
+            let found = lint(&Experiment::parse(&text, "x.toml").unwrap(), 1);
+            let errors = found
+                .iter()
+                .filter(|finding| finding.severity == Severity::Error);
+            let errors: Vec<&str> = errors.map(|finding| finding.report.as_str()).collect();
+            let why = planned.as_ref().err().map(Failure::message);
+            assert_eq!(
+                why.is_some(),
+                !errors.is_empty(),
+                "{text}{why:?}\n{}",
+                errors.join("\n")
+            );
+            refused += usize::from(why.is_some());
+        }
+        assert!((200..800).contains(&refused), "{refused} of 1000 refused");
+    }
+}
