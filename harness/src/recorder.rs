@@ -10,8 +10,9 @@ use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::LogEntry;
 use apportion_hypervisor::{Action, Burst, Crash, Flow, Observer, Payload, RunOutcome, Said};
 use apportion_recording::{BurstRow, DecisionRow, EventKind, EventRow, Writer};
-use apportion_scheduler::{AdmissionError, Entry, Nanos, VpId};
+use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos, VpId};
 use events::row;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -34,9 +35,11 @@ pub(crate) struct Recorder<'a> {
     repetition: u32,
     /// VPs that were added on the way.
     added: Vec<VpId>,
+    /// Guests that are there.
+    here: BTreeSet<GuestId>,
     recorded: Recorded,
-    /// When the guests were started.
-    start: Nanos,
+    /// When the first guests were started, once they are.
+    start: Option<Nanos>,
     writer: &'a mut Writer,
     watch: &'a mut dyn Watch,
     interrupted: &'a AtomicBool,
@@ -53,8 +56,9 @@ impl<'a> Recorder<'a> {
     ) -> Recorder<'a> {
         Recorder {
             added: Vec::new(),
+            here: BTreeSet::new(),
             recorded: Recorded::default(),
-            start: Nanos::ZERO,
+            start: None,
             ledger: Ledger::new(&planned.spec, &planned.roster),
             planned,
             repetition,
@@ -66,10 +70,8 @@ impl<'a> Recorder<'a> {
 
     /// Ends the run's events and hands over what was summed up.
     pub(crate) fn finish(mut self, outcome: &RunOutcome) -> Result<(Closed, Recorded), Refused> {
-        for guest in self.planned.roster.guests() {
-            if !outcome.crashes.iter().any(|crash| crash.guest == guest) {
-                self.every_vp(guest, outcome.stopped, EventKind::GuestStop)?;
-            }
+        for guest in std::mem::take(&mut self.here) {
+            self.every_vp(guest, outcome.stopped, EventKind::GuestStop)?;
         }
         let Recorder {
             planned,
@@ -141,7 +143,12 @@ impl Observer for Recorder<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix_ms = now.map_or(0, |since| since.as_millis() as i64);
         self.recorded.counted_unix_ms = unix_ms;
-        let snapshot = snapshot(self.planned, self.start, counted, unix_ms);
+        let snapshot = snapshot(
+            self.planned,
+            self.start.unwrap_or_default(),
+            counted,
+            unix_ms,
+        );
         self.writer
             .counters(self.planned.name(), self.repetition, &snapshot)?;
         self.watch.counters(counted);

@@ -9,7 +9,7 @@ use apportion_abi::shared::{Fold, Value};
 use apportion_hypervisor::counters::VpSnapshot;
 use apportion_hypervisor::{Burst, Features, Payload, RunOutcome, VpReport};
 use apportion_recording::ResultEntry;
-use apportion_scheduler::{GuestId, Nanos};
+use apportion_scheduler::{GuestId, Nanos, VpId};
 use missed::missed;
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) fn results(
         let reports: Vec<&VpReport> = reports.filter(|it| vps.contains(&it.vp)).collect();
         let sums = Sums {
             reports: &reports,
-            seconds: between_readings(outcome).as_secs_f64(),
+            seconds: counted(outcome, closed, vps).as_secs_f64(),
         };
         let mut values = sums.of(spec.payload);
         let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
@@ -74,14 +74,17 @@ pub(crate) fn results(
     guests.filter_map(entry).collect()
 }
 
-/// The time over which what the VPs report grew: from when it was read as
+/// The time over which what a guest's VPs report grew: from when it was read as
 /// measuring began, at the first of the two snapshots where there are some,
-/// until the guests were stopped. Windows may end earlier.
-fn between_readings(outcome: &RunOutcome) -> Nanos {
-    let first = outcome.measured.as_ref().map(|[before, _]| before.at);
-    outcome
-        .stopped
-        .since(first.unwrap_or(outcome.measured_from))
+/// until all guests were stopped, as far as this one was there. Windows may end earlier.
+fn counted(outcome: &RunOutcome, closed: &Closed, vps: &[VpId]) -> Nanos {
+    let read = outcome.measured.as_ref().map(|[before, _]| before.at);
+    let read = read.unwrap_or(outcome.measured_from);
+    let first = vps.first();
+    let begun = first.and_then(|vp| closed.begun(*vp)).unwrap_or(read);
+    let gone = first.and_then(|vp| closed.gone(*vp));
+    let gone = gone.unwrap_or(outcome.stopped).min(outcome.stopped);
+    gone.since(begun.max(read))
 }
 
 /// The reports of a guest's VPs. What none of them has is left out.
@@ -214,7 +217,6 @@ mod tests {
     use crate::plan::{burners, planned_as};
     use apportion_hypervisor::Ns;
     use apportion_hypervisor::counters::Snapshot;
-    use apportion_scheduler::VpId;
 
     fn report(vp: u32, before: &[(Value, u64)], after: &[(Value, u64)]) -> VpReport {
         VpReport {
@@ -320,7 +322,8 @@ mod tests {
 
     #[test]
     fn rates_are_of_the_time_between_the_readings_and_not_of_whole_windows() {
-        assert_eq!(between_readings(&outcome()), Nanos::from_millis(450));
+        let counted = |outcome: &RunOutcome| counted(outcome, &Closed::default(), &[VpId(0)]);
+        assert_eq!(counted(&outcome()), Nanos::from_millis(450));
         let late = |at| Snapshot {
             at: Nanos::from_millis(at),
             ..Snapshot::default()
@@ -329,7 +332,7 @@ mod tests {
             measured: Some([late(1_010), late(1_440)]),
             ..outcome()
         };
-        assert_eq!(between_readings(&outcome), Nanos::from_millis(440));
+        assert_eq!(counted(&outcome), Nanos::from_millis(440));
     }
 
     #[test]

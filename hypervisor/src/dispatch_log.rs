@@ -1,6 +1,5 @@
 //! What the dispatchers report: one bounded ring per LP, filled without allocating, drained off the hot path.
 
-use crate::run_spec::Action;
 use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, VpId};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
@@ -114,6 +113,13 @@ pub enum LogEntry {
         /// When.
         at: Nanos,
     },
+    /// A guest is gone, as it was planned: none of its VPs runs any more but to leave.
+    GuestStopped {
+        /// Which.
+        guest: GuestId,
+        /// When.
+        at: Nanos,
+    },
     /// A guest's VPs stopped being runnable because it crashed.
     GuestCrashed {
         /// Which.
@@ -126,31 +132,6 @@ pub enum LogEntry {
 }
 
 impl LogEntry {
-    /// What a change does, once it is done; `vp` is the one it added.
-    pub(crate) fn of_action(action: Action, vp: Option<VpId>, at: Nanos) -> Option<LogEntry> {
-        Some(match action {
-            Action::SetControls { guest, controls } => LogEntry::ControlsChanged {
-                guest,
-                controls,
-                at,
-            },
-            Action::AddVp { .. } => LogEntry::VpAdded { vp: vp?, at },
-            Action::PostInterrupts { guest, count } => {
-                LogEntry::InterruptsPosted { guest, count, at }
-            }
-            Action::LpOff { lp, .. } => LogEntry::LpChanged {
-                lp,
-                online: false,
-                at,
-            },
-            Action::LpOn { lp } => LogEntry::LpChanged {
-                lp,
-                online: true,
-                at,
-            },
-        })
-    }
-
     /// When what it tells had happened.
     pub(crate) fn at(&self) -> Nanos {
         match *self {
@@ -162,6 +143,7 @@ impl LogEntry {
             | LogEntry::LpChanged { at, .. }
             | LogEntry::Vp(Happened { at, .. })
             | LogEntry::GuestStarted { at, .. }
+            | LogEntry::GuestStopped { at, .. }
             | LogEntry::GuestCrashed { at, .. } => at,
         }
     }

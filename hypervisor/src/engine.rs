@@ -69,7 +69,7 @@ pub trait Observer {
     ///
     /// What is done is logged as a planned change is, what is refused goes to
     /// [`refused`](Observer::refused). They speak of guests and LPs of the run;
-    /// [`Action::AddVp`] can only be planned, since VPs are made before a run.
+    /// guests that start or stop, and [`Action::AddVp`], can only be planned.
     fn requests(&mut self) -> Vec<Action> {
         Vec::new()
     }
@@ -216,10 +216,8 @@ pub enum EngineError {
         /// Why.
         source: AdmissionError,
     },
-    /// The observer requested a VP.
-    #[error(
-        "guest {guest} cannot get a VP on request: VPs are made before a run, plan a change that adds it"
-    )]
+    /// The observer requested a VP, or that a guest starts or stops.
+    #[error("guest {guest} cannot start, stop or get a VP on request: plan a change that does it")]
     Unplanned {
         /// Whose.
         guest: String,

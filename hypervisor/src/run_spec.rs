@@ -1,5 +1,6 @@
 //! What is to be run: guests, LPs, changes on the way. The same for every engine.
 
+use crate::dispatch_log::LogEntry;
 use crate::engine::EngineError;
 use apportion_abi::{Payload, Processor, layout};
 use apportion_scheduler::{
@@ -103,6 +104,16 @@ pub enum Action {
         /// All three.
         controls: Controls,
     },
+    /// A guest starts that is not there before: its numbers are kept for it.
+    StartGuest {
+        /// Which.
+        guest: GuestId,
+    },
+    /// A guest goes for good.
+    StopGuest {
+        /// Which.
+        guest: GuestId,
+    },
     /// Adds one VP to a guest.
     AddVp {
         /// Which.
@@ -155,6 +166,19 @@ impl RunSpec {
             .collect()
     }
 
+    /// The VPs that `guest` starts with, as the scheduler numbers them.
+    pub(crate) fn first_vps_of(&self, guest: GuestId) -> impl Iterator<Item = VpId> + use<> {
+        let vps = |guests: &[GuestSpec]| guests.iter().map(|guest| guest.vps).sum();
+        let before: u32 = vps(&self.guests[..guest.index()]);
+        (before..before + self.guests[guest.index()].vps).map(VpId)
+    }
+
+    /// Whether a change starts `guest`, so that it is not there before.
+    pub fn comes_later(&self, guest: GuestId) -> bool {
+        let starts = |change: &Change| change.action == Action::StartGuest { guest };
+        self.changes.iter().any(starts)
+    }
+
     /// What the scheduler is made with.
     pub fn config(&self) -> Config {
         Config {
@@ -167,7 +191,7 @@ impl RunSpec {
         }
     }
 
-    /// A scheduler with all guests admitted, nothing started.
+    /// A scheduler with all guests known, those admitted that are there from the start, nothing started.
     ///
     /// # Errors
     /// [`EngineError::Refused`] for the first guest that is not.
@@ -176,16 +200,19 @@ impl RunSpec {
         if self.decisions {
             scheduler.keep_journal();
         }
-        for guest in &self.guests {
+        for (id, guest) in self.guests.iter().enumerate() {
             let new = NewGuest {
                 name: guest.name.clone(),
                 vps: guest.vps,
                 controls: guest.controls,
                 affinity: guest.affinity.clone(),
             };
-            scheduler
-                .add_guest(Nanos::ZERO, &new)
-                .map_err(EngineError::Refused)?;
+            if self.comes_later(GuestId(id as u32)) {
+                scheduler.define_guest(Nanos::ZERO, &new);
+            } else {
+                let added = scheduler.add_guest(Nanos::ZERO, &new);
+                added.map_err(EngineError::Refused)?;
+            }
         }
         Ok(scheduler)
     }
@@ -193,7 +220,9 @@ impl RunSpec {
     /// Whether an observer may request this, whatever the scheduler says to it.
     pub(crate) fn check_request(&self, action: &Action) -> Result<(), EngineError> {
         match action {
-            Action::AddVp { guest } => Err(EngineError::Unplanned {
+            Action::AddVp { guest }
+            | Action::StartGuest { guest }
+            | Action::StopGuest { guest } => Err(EngineError::Unplanned {
                 guest: self.guests[guest.index()].name.clone(),
             }),
             _ => Ok(()),
@@ -221,31 +250,62 @@ impl RunSpec {
 
 impl Action {
     /// Whether it may be refused and the run go on. VPs are numbered as they
-    /// were planned, so that none can be left out.
+    /// were planned, so that none can be left out; without a guest that was
+    /// to start the run would be another one.
     pub(crate) fn may_be_left_out(self) -> bool {
-        !matches!(self, Action::AddVp { .. })
+        !matches!(self, Action::AddVp { .. } | Action::StartGuest { .. })
     }
 
-    /// Does it; a VP that is added wants to run at once. Its number, if there is one.
+    /// Does it; VPs that come by it want to run at once. What is to be told of
+    /// it; `None` where nothing has changed.
     pub(crate) fn apply(
         self,
         scheduler: &mut Scheduler,
         now: Nanos,
-    ) -> Result<Option<VpId>, AdmissionError> {
-        match self {
+    ) -> Result<Option<LogEntry>, AdmissionError> {
+        let at = now;
+        Ok(Some(match self {
             Action::SetControls { guest, controls } => {
                 scheduler.set_controls(now, guest, controls)?;
+                LogEntry::ControlsChanged {
+                    guest,
+                    controls,
+                    at,
+                }
+            }
+            Action::StartGuest { guest } => {
+                scheduler.admit_guest(now, guest)?;
+                let vps = scheduler.machine().guest(guest).vps.clone();
+                scheduler.start(now, &vps);
+                LogEntry::GuestStarted { guest, at }
+            }
+            Action::StopGuest { guest } => {
+                // One that has crashed is gone already.
+                if !scheduler.machine().guest(guest).is_here() {
+                    return Ok(None);
+                }
+                scheduler.stop_guest(now, guest);
+                LogEntry::GuestStopped { guest, at }
             }
             Action::AddVp { guest } => {
                 let vp = scheduler.add_vp(now, guest)?;
                 scheduler.start(now, &[vp]);
-                return Ok(Some(vp));
+                LogEntry::VpAdded { vp, at }
             }
             // For the engine to do: the scheduler knows no interrupts.
-            Action::PostInterrupts { .. } => {}
-            Action::LpOff { lp, force } => scheduler.lp_off(now, lp, force)?,
-            Action::LpOn { lp } => scheduler.lp_on(now, lp)?,
-        }
-        Ok(None)
+            Action::PostInterrupts { guest, count } => {
+                LogEntry::InterruptsPosted { guest, count, at }
+            }
+            Action::LpOff { lp, force } => {
+                scheduler.lp_off(now, lp, force)?;
+                let online = false;
+                LogEntry::LpChanged { lp, online, at }
+            }
+            Action::LpOn { lp } => {
+                scheduler.lp_on(now, lp)?;
+                let online = true;
+                LogEntry::LpChanged { lp, online, at }
+            }
+        }))
     }
 }

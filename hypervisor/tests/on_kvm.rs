@@ -5,7 +5,9 @@ mod rig;
 
 use apportion_hypervisor::dispatch_log::{Dispatch, Reason};
 use apportion_hypervisor::kvm::KvmEngine;
-use apportion_hypervisor::{Action, Change, Engine, EngineError, Payload, RunOutcome, host};
+use apportion_hypervisor::{
+    Action, Change, Engine, EngineError, Payload, RunOutcome, RunSpec, host,
+};
 use apportion_scheduler::{
     Call, Cap, Controls, GuestId, LpId, Nanos, PolicyKind, Replay, Reserve, Weight, What,
 };
@@ -40,6 +42,10 @@ fn main() -> ExitCode {
             requests_are_done,
         ),
         ("a_vp_can_come_and_an_lp_can_go", vp_comes_lp_goes),
+        (
+            "guests_start_and_stop_while_others_run",
+            guests_start_and_stop,
+        ),
         ("a_reserve_that_does_not_fit_is_refused", refused_reserve),
         (
             "a_run_replays_through_the_pure_scheduler",
@@ -357,6 +363,55 @@ fn vp_comes_lp_goes() {
     assert_eq!(keep.dispatches.iter().filter(there).count(), 0);
 }
 
+fn guests_start_and_stop() {
+    let mut spec = burners(lps(), PolicyKind::Fair, &[(2, 100), (2, 200), (2, 100)]);
+    spec.duration = Nanos::from_millis(4_500);
+    spec.decisions = true;
+    let at = |at, action| Change {
+        at: Nanos::from_millis(at),
+        action,
+    };
+    let (stops, starts) = (GuestId(0), GuestId(1));
+    spec.changes = vec![
+        at(1_500, Action::StartGuest { guest: starts }),
+        at(3_000, Action::StopGuest { guest: stops }),
+    ];
+    let (keep, outcome) = run(&spec);
+    let [stopped] = keep.changed_at[..] else {
+        panic!("one stop: {:?}", keep.changed_at);
+    };
+    let of = |guest| {
+        let vps = spec.vps_of(guest);
+        let own = keep.dispatches.iter();
+        own.filter(move |d| vps.contains(&d.vp))
+    };
+    let planned = outcome.measured_from + Nanos::from_millis(1_500);
+    let started = of(starts).map(|d| d.start).min().unwrap();
+    assert!(started >= planned, "{started} {planned}");
+    // A dispatch that was going on may end a little later.
+    let gone = stopped + Nanos::from_millis(100);
+    assert!(of(stops).all(|d| d.end <= gone));
+    if lps() == 2 {
+        let between = |from, until| shares_between(&keep, 6, from, until);
+        let (quarter, eighth, sixth) = (25.0, 12.5, 50.0 / 3.0);
+        assert_near(
+            &between(outcome.measured_from, planned),
+            &[quarter, quarter, 0.0, 0.0, quarter, quarter],
+        );
+        assert_near(
+            &between(started, stopped),
+            &[eighth, eighth, quarter, quarter, eighth, eighth],
+        );
+        let third = 2.0 * sixth;
+        assert_near(
+            &between(gone, outcome.measured_until),
+            &[0.0, 0.0, third, third, sixth, sixth],
+        );
+    }
+    assert_eq!(outcome.reports.len(), 6);
+    assert_replays(&spec, &keep);
+}
+
 fn refused_reserve() {
     let mut spec = burners(1, PolicyKind::Fair, &[(1, 100), (1, 100)]);
     for guest in &mut spec.guests {
@@ -376,6 +431,10 @@ fn replays_identically() {
     };
     let (keep, _) = run(&spec);
     assert!(keep.decisions.len() > 1_000, "{}", keep.decisions.len());
+    assert_replays(&spec, &keep);
+}
+
+fn assert_replays(spec: &RunSpec, keep: &Keep) {
     let mut replay = Replay::new(spec.config());
     for (index, entry) in keep.decisions.iter().enumerate() {
         assert_eq!(entry.sequence, index as u64);

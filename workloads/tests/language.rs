@@ -185,6 +185,9 @@ const CHANGING: &str = r#"
     cap = 50
     [[guest]]
     name = "test"
+    [[guest]]
+    name = "late"
+    count = 2
     [[change]]
     at = "1s"
     guest = "production"
@@ -202,6 +205,18 @@ const CHANGING: &str = r#"
     at = "2.5s"
     guest = "production"
     interrupts = 1_000
+    [[change]]
+    at = "2.5s"
+    guest = "test"
+    stop = true
+    [[change]]
+    at = "2.5s"
+    guest = "late"
+    start = true
+    [[change]]
+    at = "3s"
+    guest = "late-2"
+    cap = 20
     [[change]]
     at = "3s"
     lp_off = 1
@@ -246,6 +261,18 @@ fn each_change_has_its_form() {
             Action::PostInterrupts {
                 guests: vec![0, 1],
                 interrupts: 1_000,
+            },
+        ),
+        (2_500, Action::StopGuests { guests: vec![2] }),
+        (2_500, Action::StartGuests { guests: vec![3, 4] }),
+        (
+            3_000,
+            Action::Controls {
+                guest: "late-2".to_owned(),
+                guests: vec![4],
+                weight: None,
+                reserve: None,
+                cap: Cap::from_percent(20.0).ok(),
             },
         ),
         (3_000, Action::LpOff { lp: 1, force: true }),

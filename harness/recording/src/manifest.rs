@@ -203,6 +203,16 @@ pub enum ActionEntry {
         /// Cap, % of one LP per VP.
         cap_pct: f64,
     },
+    /// A guest starts that is not there before.
+    GuestStart {
+        /// Its name.
+        guest: String,
+    },
+    /// A guest is stopped for good.
+    GuestStop {
+        /// Its name.
+        guest: String,
+    },
     /// A guest gets one more VP.
     AddVp {
         /// Its name.

@@ -15,6 +15,8 @@ pub(crate) struct Closed {
     pub(super) changes: Vec<Nanos>,
     /// By VP: when it began to exist.
     pub(super) begun: Vec<Option<Nanos>>,
+    /// By VP: when its guest was stopped or crashed.
+    pub(super) gone: Vec<Option<Nanos>>,
     /// New controls, in order of time.
     pub(super) controls: Vec<(Nanos, GuestId, Controls)>,
     /// How precisely.
@@ -35,6 +37,7 @@ impl Default for Closed {
             measured: Nanos::ZERO..Nanos::ZERO,
             changes: Vec::new(),
             begun: Vec::new(),
+            gone: Vec::new(),
             controls: Vec::new(),
             precision: Precision::default(),
             wakes: Vec::new(),
@@ -109,6 +112,11 @@ impl Closed {
     /// When a VP began to exist; `None` where it did not.
     pub(crate) fn begun(&self, vp: VpId) -> Option<Nanos> {
         *self.begun.get(vp.index())?
+    }
+
+    /// When a VP ceased to exist, its guest having been stopped or having crashed; `None` where it did not.
+    pub(crate) fn gone(&self, vp: VpId) -> Option<Nanos> {
+        *self.gone.get(vp.index())?
     }
 
     /// Whether a VP had begun to exist before `until`.

@@ -95,7 +95,10 @@ impl Ledger {
     pub(crate) fn enter(&mut self, entry: &LogEntry) {
         match *entry {
             LogEntry::GuestStarted { guest, at } => self.start(guest, at),
-            LogEntry::GuestCrashed { guest, at, .. } => self.turns.push((at, Turn::Gone(guest))),
+            LogEntry::GuestStopped { guest, at } | LogEntry::GuestCrashed { guest, at, .. } => {
+                self.wakes.gone(guest);
+                self.turns.push((at, Turn::Gone(guest)));
+            }
             LogEntry::VpAdded { vp, at } => self.turns.push((at, Turn::Begins(vp))),
             LogEntry::ControlsChanged {
                 guest,
@@ -241,13 +244,18 @@ impl Ledger {
         }
         precision.overshoots.sort_by(f64::total_cmp);
         let end = windows.last().map_or(start, |window| window.end);
-        let begins = |turn: &(Nanos, Turn)| match turn {
-            (at, Turn::Begins(vp)) => Some((*vp, *at)),
-            _ => None,
-        };
         let mut begun = vec![None; self.last_lp.len()];
-        for (vp, at) in self.turns.iter().filter_map(begins) {
-            begun[vp.index()] = Some(at);
+        let mut gone = begun.clone();
+        for (at, turn) in &self.turns {
+            match turn {
+                Turn::Begins(vp) => begun[vp.index()] = Some(*at),
+                Turn::Gone(guest) => {
+                    for vp in self.roster.vps_of(*guest) {
+                        gone[vp.index()].get_or_insert(*at);
+                    }
+                }
+                _ => {}
+            }
         }
         let controls = |turn: &(Nanos, Turn)| match turn {
             (at, Turn::Controls(guest, controls)) => Some((*at, *guest, *controls)),
@@ -255,7 +263,7 @@ impl Ledger {
         };
         let changes: Vec<Nanos> = changes.into_iter().map(|at| start + at).collect();
         let controls = self.turns.iter().filter_map(controls).collect();
-        let received = received(&self.roster, &begun, &windows);
+        let received = received(&self.roster, &begun, &gone, &windows);
         let demands = demands(&self.spec, &received);
         let reserves_kept =
             promise::integrate(&self.spec, &self.roster, demands, self.turns, &mut windows);
@@ -268,6 +276,7 @@ impl Ledger {
         Closed {
             measured: start..end,
             begun,
+            gone,
             controls,
             reserves_kept,
             wakes: self.wakes.close(start, end),
@@ -280,13 +289,21 @@ impl Ledger {
 }
 
 /// By guest, the part of an LP that each of its VPs received while it was there.
-fn received(roster: &Roster, begun: &[Option<Nanos>], windows: &[Window]) -> Vec<f64> {
+fn received(
+    roster: &Roster,
+    begun: &[Option<Nanos>],
+    gone: &[Option<Nanos>],
+    windows: &[Window],
+) -> Vec<f64> {
     let whole = window::merge(windows)
         .unwrap_or_else(|| Window::empty(Nanos::ZERO, Nanos::ZERO, begun.len()));
     let of = |guest: GuestId| {
         let vps = roster.vps_of(guest);
-        let begun = vps.iter().filter_map(|vp| begun[vp.index()]);
-        let there = begun.map(|at| whole.end.since(at.max(whole.start)).0 as f64);
+        let there = vps.iter().filter_map(|vp| {
+            let from = begun[vp.index()]?.max(whole.start);
+            let until = gone[vp.index()].map_or(whole.end, |at| at.min(whole.end));
+            Some(until.since(from).0 as f64)
+        });
         match there.sum::<f64>() {
             0.0 => 0.0,
             there => whole.sum(vps, |vp| vp.received) / there,

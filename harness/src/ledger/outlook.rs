@@ -43,7 +43,9 @@ impl Outlook {
                 let vps: Vec<VpId> = self.roster.initial_vps_of(guest).collect();
                 self.turn(at, vps.into_iter().map(Turn::Begins));
             }
-            LogEntry::GuestCrashed { guest, at, .. } => self.turn(at, [Turn::Gone(guest)]),
+            LogEntry::GuestStopped { guest, at } | LogEntry::GuestCrashed { guest, at, .. } => {
+                self.turn(at, [Turn::Gone(guest)]);
+            }
             LogEntry::VpAdded { vp, at } => self.turn(at, [Turn::Begins(vp)]),
             LogEntry::ControlsChanged {
                 guest,

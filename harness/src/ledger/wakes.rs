@@ -86,6 +86,15 @@ impl Wakes {
         }
     }
 
+    /// A guest is gone: it waits no more.
+    pub(super) fn gone(&mut self, guest: GuestId) {
+        for (pending, burst) in self.pending.iter_mut().zip(&self.bursts) {
+            if burst.is_some_and(|(_, of)| of == guest) {
+                *pending = None;
+            }
+        }
+    }
+
     pub(super) fn dispatched(&mut self, dispatch: &Dispatch) {
         if self.bursts.is_empty() {
             return;

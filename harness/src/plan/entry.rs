@@ -60,6 +60,8 @@ impl Planned {
                     reserve_pct: controls.reserve.percent(),
                     cap_pct: controls.cap.percent(),
                 },
+                Action::StartGuest { guest } => ActionEntry::GuestStart { guest: name(guest) },
+                Action::StopGuest { guest } => ActionEntry::GuestStop { guest: name(guest) },
                 Action::AddVp { guest } => ActionEntry::AddVp { guest: name(guest) },
                 Action::PostInterrupts { guest, count } => ActionEntry::Interrupts {
                     guest: name(guest),

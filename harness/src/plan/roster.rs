@@ -8,9 +8,9 @@ use apportion_scheduler::{GuestId, VpId};
 pub(crate) struct Roster {
     /// By [`VpId`]: the guest, and the VP's number within it.
     pub(crate) owners: Vec<(GuestId, u32)>,
-    /// By guest: its VPs, those that are added on the way last.
+    /// By guest: its VPs, those that are added to it on the way last.
     vps: Vec<Vec<VpId>>,
-    /// How many VPs there are from the start: the others are added.
+    /// How many VPs guests have as they start: the others are added.
     pub(crate) initial: usize,
 }
 
@@ -38,7 +38,7 @@ impl Roster {
         &self.vps[guest.index()]
     }
 
-    /// The VPs that a guest has from the start.
+    /// The VPs that a guest starts with.
     pub(crate) fn initial_vps_of(&self, guest: GuestId) -> impl Iterator<Item = VpId> {
         let initial = self.initial;
         let vps = self.vps_of(guest).iter().copied();

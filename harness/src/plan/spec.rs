@@ -92,6 +92,18 @@ fn changes(experiment: &Experiment) -> Result<Vec<Change>, ControlsError> {
                     }
                 }
             }
+            workloads::Action::StartGuests { guests } => {
+                for &guest in guests {
+                    let guest = GuestId(guest as u32);
+                    push(Action::StartGuest { guest });
+                }
+            }
+            workloads::Action::StopGuests { guests } => {
+                for &guest in guests {
+                    let guest = GuestId(guest as u32);
+                    push(Action::StopGuest { guest });
+                }
+            }
             workloads::Action::PostInterrupts { guests, interrupts } => {
                 for &guest in guests {
                     push(Action::PostInterrupts {

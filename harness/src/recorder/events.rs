@@ -100,6 +100,8 @@ impl Recorder<'_> {
         };
         match *action {
             Action::SetControls { guest, .. }
+            | Action::StartGuest { guest }
+            | Action::StopGuest { guest }
             | Action::AddVp { guest }
             | Action::PostInterrupts { guest, .. } => EventRow {
                 guest: Some(self.guest_name(guest)),
@@ -131,7 +133,8 @@ impl Recorder<'_> {
                 }
             }
             LogEntry::GuestStarted { guest, at } => {
-                self.start = at;
+                self.start.get_or_insert(at);
+                self.here.insert(guest);
                 self.event(EventRow {
                     guest: Some(self.guest_name(guest)),
                     detail: Some(details::defined(&self.planned.spec.guests[guest.index()])),
@@ -139,7 +142,12 @@ impl Recorder<'_> {
                 })?;
                 self.every_vp(guest, at, EventKind::GuestStart)
             }
+            LogEntry::GuestStopped { guest, at } => {
+                self.here.remove(&guest);
+                self.every_vp(guest, at, EventKind::GuestStop)
+            }
             LogEntry::GuestCrashed { guest, at, .. } => {
+                self.here.remove(&guest);
                 self.every_vp(guest, at, EventKind::VpRemoved)
             }
             LogEntry::Vp(happened) => self.happened(happened),

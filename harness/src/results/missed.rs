@@ -25,8 +25,6 @@ pub(super) fn missed(
     }
     // As the guest cuts it.
     let period = Nanos((ns / UNIT_NS).max(1) * UNIT_NS);
-    let crash = outcome.crashes.iter().find(|it| it.guest == guest);
-    let end = crash.map_or(outcome.stopped, |crash| crash.at);
     let of_guest = planned.roster.vps_of(guest);
     let reports = outcome.reports.iter();
     let reports: Vec<_> = reports.filter(|it| of_guest.contains(&it.vp)).collect();
@@ -34,7 +32,7 @@ pub(super) fn missed(
         return None;
     }
     let of_vps = reports.into_iter().filter_map(|VpReport { vp, .. }| {
-        let there = closed.begun(*vp)?..end;
+        let there = closed.begun(*vp)?..closed.gone(*vp).unwrap_or(outcome.stopped);
         let of_vp = bursts.iter().filter(|burst| burst.vp == *vp);
         let dues: Vec<Nanos> = of_vp.map(|burst| burst.due).collect();
         Some(of_vp_missed(period, &closed.measured, &there, &dues))

@@ -2,10 +2,39 @@
 
 use super::lines::{NAMED, micros, more};
 use super::mark;
+use crate::plan::Planned;
 use crate::verdict::{Row, Span};
+use apportion_hypervisor::Action;
 use apportion_recording::{Check, ConvergenceEntry, RunEntry, Scope};
 use apportion_scheduler::Nanos;
 use std::fmt::Write as _;
+
+/// Per guest that is not there all the time when it is, as planned.
+pub(super) fn stays(text: &mut String, planned: &Planned) {
+    let spec = &planned.spec;
+    let at = |action: Action| {
+        let of = spec.changes.iter().find(|change| change.action == action);
+        of.map(|change| change.at)
+    };
+    let stays = planned.roster.guests().filter_map(|guest| {
+        let (from, until) = (
+            at(Action::StartGuest { guest }),
+            at(Action::StopGuest { guest }),
+        );
+        let there = match (from, until) {
+            (Some(from), Some(until)) => format!("from {from} to {until}"),
+            (Some(from), None) => format!("from {from} on"),
+            (None, Some(until)) => format!("until {until}"),
+            (None, None) => return None,
+        };
+        Some((&spec.guests[guest.index()].name, there))
+    });
+    let stays: Vec<_> = stays.collect();
+    for (name, there) in stays.iter().take(NAMED) {
+        let _ = writeln!(text, "there       {name}: {there}");
+    }
+    more(text, "there", stays.len());
+}
 
 pub(super) fn phases(text: &mut String, run: &RunEntry, rows: &[Row]) {
     let since = |at: u64| Nanos(at).since(Nanos(run.measured_from_ns));
@@ -70,7 +99,9 @@ pub(super) fn convergence(text: &mut String, run: &RunEntry) {
 /// `±4.1 ms`, or from the narrowest to the widest.
 fn bounds(entries: &[ConvergenceEntry]) -> String {
     let ms = |ns: Option<u64>| format!("{:.1}", ns.unwrap_or_default() as f64 / 1e6);
+    // A guest that has not started has none.
     let bounds = entries.iter().map(|entry| entry.bound_ns);
+    let bounds = bounds.filter(|bound| *bound > 0);
     match (ms(bounds.clone().min()), ms(bounds.max())) {
         (least, most) if least == most => format!("±{most} ms"),
         (least, most) => format!("±{least} to {most} ms"),

@@ -2,7 +2,7 @@
 //!
 //! Writing to a String cannot fail.
 
-use super::changes::{convergence, phases, wakes};
+use super::changes::{convergence, phases, stays, wakes};
 use super::mark;
 use super::results::results;
 use crate::ledger::BIN;
@@ -25,6 +25,7 @@ pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, row
         let _ = writeln!(text, "expected    {ceiling}");
     }
     affinities(text, &experiment);
+    stays(text, judge.planned);
     machine(text, judge, run);
     for length in WINDOWS {
         windows(text, length, judge.planned.spec.guests.len(), rows);

@@ -20,6 +20,7 @@ pub(crate) struct Live {
     planned: Planned,
     title: String,
     simulated: bool,
+    started: bool,
     start: Nanos,
     passed: Nanos,
     /// When the present second began.
@@ -104,6 +105,7 @@ impl Live {
                 planned.experiment.repetitions
             ),
             simulated,
+            started: false,
             start: Nanos::ZERO,
             passed: Nanos::ZERO,
             since: Nanos::ZERO,
@@ -143,7 +145,9 @@ impl Live {
                 self.lps[lp.index()].idle += end.since(start).0 as f64;
             }
             LogEntry::GuestStarted { guest, at } => {
-                (self.start, self.since) = (at, at);
+                if !self.started {
+                    (self.started, self.start, self.since) = (true, at, at);
+                }
                 for vp in self.planned.roster.initial_vps_of(guest) {
                     self.vps[vp.index()].present = true;
                 }
@@ -151,6 +155,13 @@ impl Live {
                 let name = self.name(guest).to_owned();
                 self.tell(at, "guest-defined", name.clone(), what);
                 self.tell(at, "guest-start", name, String::new());
+            }
+            LogEntry::GuestStopped { guest, at } => {
+                for &vp in self.planned.roster.vps_of(guest) {
+                    self.vps[vp.index()].state = State::Stopped;
+                }
+                let who = self.name(guest).to_owned();
+                self.tell(at, "guest-stop", who, String::new());
             }
             LogEntry::GuestCrashed { guest, vp, at } => {
                 self.guests[guest.index()].crashed = true;
@@ -162,7 +173,7 @@ impl Live {
             }
             LogEntry::Vp(happened) => {
                 let vp = &mut self.vps[happened.vp.index()];
-                if vp.state != State::Crashed {
+                if !matches!(vp.state, State::Stopped | State::Crashed) {
                     vp.state = match happened.what {
                         What::Slept => State::Asleep,
                         What::Held => State::Held,
@@ -228,9 +239,10 @@ impl Live {
                 self.answered(guest, controls);
                 self.name(guest).to_owned()
             }
-            Action::AddVp { guest } | Action::PostInterrupts { guest, .. } => {
-                self.name(guest).to_owned()
-            }
+            Action::StartGuest { guest }
+            | Action::StopGuest { guest }
+            | Action::AddVp { guest }
+            | Action::PostInterrupts { guest, .. } => self.name(guest).to_owned(),
             Action::LpOff { lp, .. } | Action::LpOn { lp } => format!("LP {}", lp.0),
         };
         self.tell(at, "refused", who, why.to_owned());

@@ -71,6 +71,8 @@ pub(crate) enum State {
     /// It wants to run; its cap holds it.
     Held,
     Asleep,
+    /// The guest was stopped, as it was planned.
+    Stopped,
     Crashed,
 }
 
@@ -80,6 +82,7 @@ impl State {
             State::Running => "running",
             State::Held => "held",
             State::Asleep => "asleep",
+            State::Stopped => "stopped",
             State::Crashed => "crashed",
         }
     }

@@ -234,7 +234,7 @@ fn state_style(state: State, palette: Palette) -> Style {
     match state {
         State::Running => Style::new(),
         State::Held => palette.of(Color::Yellow),
-        State::Asleep => DIM,
+        State::Asleep | State::Stopped => DIM,
         State::Crashed => palette.of(Color::Red).patch(BOLD),
     }
 }

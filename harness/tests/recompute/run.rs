@@ -99,7 +99,7 @@ impl Run {
             let at = number(row, "t_ns");
             turns.push(match row["kind"].as_str() {
                 "guest-start" | "vp-added" => (at, Turn::Begins(vp_of(row))),
-                "vp-removed" => (at, Turn::Ends(vp_of(row))),
+                "vp-removed" | "guest-stop" => (at, Turn::Ends(vp_of(row))),
                 "sleep" => (at, Turn::Wants(vp_of(row), false)),
                 "wake" => {
                     let due = at - number(row, "value");
@@ -244,8 +244,10 @@ impl Run {
         let received: f64 = dispatches
             .map(|it| it.ran * overlap((it.start, it.end), (from, until)) / (it.end - it.start))
             .sum();
+        // Who ends begins again never.
         let there = self.turns.iter().filter_map(|(at, turn)| match turn {
             Turn::Begins(vp) if of(*vp) => Some(until - at.clamp(from, until)),
+            Turn::Ends(vp) if of(*vp) => Some(at.clamp(from, until) - until),
             _ => None,
         });
         let there: f64 = there.sum();
@@ -265,6 +267,12 @@ impl Run {
             .filter(|&vp| Some(self.vps[vp].0) == guest && begun(vp))
             .filter(|&vp| row["scope"] == "guest" || row["vp"] == self.vps[vp].1.to_string())
             .collect()
+    }
+
+    /// When a VP's guest was stopped or crashed.
+    pub(super) fn ends(&self, vp: usize) -> Option<f64> {
+        let ends = |turn: &&(f64, Turn)| matches!(turn.1, Turn::Ends(of) if of == vp);
+        self.turns.iter().find(ends).map(|(at, _)| *at)
     }
 
     /// j: the 99th percentile of what slices took beyond their length.

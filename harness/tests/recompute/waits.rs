@@ -75,6 +75,11 @@ fn check_wakes(run: &Run, entry: &Value) {
                     used_up || received >= run.burst[guest].min(run.slice)
                 })
                 .map_or(f64::INFINITY, |it| it.end);
+            // It waits no more once its guest is stopped.
+            let stopped = run.ends(vp).filter(|end| *end < run.measured.1);
+            if stopped.is_some_and(|end| served >= end) {
+                continue;
+            }
             let until = served.min(run.measured.1);
             if served > run.measured.1 && bound.is_none_or(|bound| until - due <= bound) {
                 continue;

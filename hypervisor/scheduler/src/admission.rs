@@ -107,6 +107,12 @@ pub enum AdmissionError {
         /// There are.
         lps: u32,
     },
+    /// The guest has not been let in.
+    #[error("guest {guest} has not started: nothing of it can be changed before")]
+    Awaited {
+        /// Which.
+        guest: String,
+    },
     /// The guest was stopped.
     #[error("guest {guest} was stopped: nothing of it can be changed")]
     Stopped {
@@ -181,7 +187,7 @@ impl Machine {
     /// Every guest that holds a promise, but for `except`.
     fn promises(&self, except: Option<GuestId>) -> impl Iterator<Item = Wanted<'_>> {
         self.guests()
-            .filter(move |(id, guest)| Some(*id) != except && !guest.stopped)
+            .filter(move |(id, guest)| Some(*id) != except && guest.is_here())
             .map(|(id, guest)| Wanted {
                 guest: Some(id),
                 name: &guest.name,
@@ -264,7 +270,7 @@ impl Machine {
         }
         let stranded = self
             .guests()
-            .find(|(_, guest)| !guest.stopped && !left.iter().any(|&other| guest.may_use(other)));
+            .find(|(_, guest)| guest.is_here() && !left.iter().any(|&other| guest.may_use(other)));
         if let Some((_, guest)) = stranded {
             return last(format!(
                 "guest {} may use no other: widen its affinity",

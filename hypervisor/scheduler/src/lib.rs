@@ -25,7 +25,7 @@ pub use admission::{AdmissionError, Holder};
 pub use caps::DEPTH as CAP_DEPTH_SLICES;
 pub use controls::{Cap, Controls, ControlsError, Reserve, ReserveModel, Weight, WeightScope};
 pub use journal::{Answer, Call, Divergence, Entry, Replay, UnknownCall};
-pub use machine::{Config, Guest, Lp, Machine, Vp, VpState};
+pub use machine::{Config, Guest, Lp, Machine, Presence, Vp, VpState};
 pub use policy::{Leave, Policy, PolicyKind, UnknownPolicy};
 pub use random::Random;
 pub use scheduler::{After, Decision, Happened, NewGuest, Scheduler, What};

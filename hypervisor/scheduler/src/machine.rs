@@ -85,6 +85,17 @@ pub struct Vp {
     pub(crate) woken: bool,
 }
 
+/// Whether a guest is there: only then does it hold its reserve, and do its VPs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Not yet.
+    Awaited,
+    /// It is.
+    Here,
+    /// No more, for good.
+    Stopped,
+}
+
 /// One guest.
 #[derive(Clone, Debug)]
 pub struct Guest {
@@ -99,11 +110,16 @@ pub struct Guest {
     pub node: Option<u32>,
     /// Its VPs, in order.
     pub vps: Vec<VpId>,
-    /// Stopped for good: it holds no reserve any more.
-    pub stopped: bool,
+    /// Whether it is there.
+    pub presence: Presence,
 }
 
 impl Guest {
+    /// Whether it is there.
+    pub fn is_here(&self) -> bool {
+        self.presence == Presence::Here
+    }
+
     /// Whether it may run on `lp`.
     pub fn may_use(&self, lp: LpId) -> bool {
         self.affinity.as_ref().is_none_or(|set| set.contains(lp))
@@ -186,7 +202,7 @@ impl Machine {
         numbered.map(|(index, vp)| (VpId(index as u32), vp))
     }
 
-    /// All guests, stopped ones too.
+    /// All guests, those that are not there too.
     pub fn guests(&self) -> impl Iterator<Item = (GuestId, &Guest)> {
         let numbered = self.guests.iter().enumerate();
         numbered.map(|(index, guest)| (GuestId(index as u32), guest))

@@ -428,3 +428,50 @@ fn a_guest_without_a_reserve_is_admitted_whatever_is_promised() {
         assert!(add(&mut scheduler, SLICE, (1, 0.0, None)).is_ok());
     }
 }
+
+fn define(scheduler: &mut Scheduler, now: Nanos, reserve: f64) -> GuestId {
+    let new = NewGuest {
+        name: "late".to_owned(),
+        vps: 1,
+        controls: reserving(reserve),
+        affinity: None,
+    };
+    scheduler.define_guest(now, &new)
+}
+
+#[test]
+fn a_guest_that_is_to_come_holds_no_reserve_until_it_is_let_in() {
+    let mut scheduler = driver(1, &[(1, 60.0, None)]).scheduler;
+    let late = define(&mut scheduler, Nanos::ZERO, 60.0);
+    // There is room for another one meanwhile.
+    let other = add(&mut scheduler, Nanos::ZERO, (1, 39.0, None)).unwrap();
+    scheduler.stop_guest(Nanos::ZERO, GuestId(0));
+    assert_eq!(scheduler.admit_guest(Nanos::ZERO, late), Ok(()));
+    // Once is enough; it holds its reserve now.
+    assert_eq!(scheduler.admit_guest(Nanos::ZERO, late), Ok(()));
+    let more = scheduler.set_controls(Nanos::ZERO, other, reserving(39.001));
+    assert!(
+        more.unwrap_err()
+            .to_string()
+            .contains("(held by late: 60 %)")
+    );
+}
+
+#[test]
+fn nothing_changes_where_a_guest_that_is_to_come_does_not_fit_or_is_to_be_changed() {
+    let mut scheduler = scheduler(1, &[(1, 60.0, None)]);
+    let late = define(&mut scheduler, Nanos::ZERO, 40.0);
+    let as_it_was = format!("{scheduler:?}");
+    let let_in = scheduler.admit_guest(Nanos::ZERO, late);
+    assert_eq!(
+        let_in.unwrap_err().to_string(),
+        "guest late needs 40 % of an LP in reserves, and of the 99 % that 1 LP(s) can promise (99 % of each) 39 % is \
+         left (held by g0: 60 %): lower a reserve, use fewer VPs, or give it more LPs"
+    );
+    let changed = scheduler.set_controls(Nanos::ZERO, late, reserving(1.0));
+    assert_eq!(
+        changed.unwrap_err().to_string(),
+        "guest late has not started: nothing of it can be changed before"
+    );
+    assert_eq!(format!("{scheduler:?}"), as_it_was);
+}

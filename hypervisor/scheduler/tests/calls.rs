@@ -475,3 +475,43 @@ fn another_node_takes_over_who_is_behind_by_more_than_the_margin() {
         assert_eq!(found, Some(VpId(expected)), "after {now:?}");
     }
 }
+
+#[test]
+fn a_guest_that_comes_later_and_goes_again_neither_gains_nor_owes() {
+    let mut scheduler = started(fair(1, 1), &[1]);
+    let new = NewGuest {
+        name: "late".to_owned(),
+        vps: 2,
+        controls: weight(50),
+        affinity: None,
+    };
+    let late = scheduler.define_guest(Nanos::ZERO, &new);
+    assert_eq!(late, GuestId(1));
+    let own = [VpId(1), VpId(2)];
+    assert_eq!(scheduler.machine().guest(late).vps, own);
+    // Started too early, they stay away.
+    scheduler.start(Nanos::ZERO, &own);
+
+    let mut received = [0; 3];
+    let mut slices = |scheduler: &mut Scheduler, from: u64| {
+        let before = received;
+        for slice in from..from + 100 {
+            let now = |slice| Nanos(slice * SLICE.0);
+            let vp = picked(scheduler, now(slice), 0).unwrap();
+            received[vp.index()] += 1;
+            scheduler.charge(now(slice + 1), LpId(0), SLICE, After::Run);
+            let lags = [0, 1, 2].map(|vp| scheduler.lag(now(slice + 1), VpId(vp)).unwrap());
+            assert!(lags.iter().sum::<i64>().abs() <= 2, "{lags:?}");
+            let slice = SLICE.0 as i64;
+            assert!(lags.iter().all(|lag| lag.abs() <= slice), "{lags:?}");
+        }
+        [0, 1, 2].map(|vp| received[vp] - before[vp])
+    };
+    assert_eq!(slices(&mut scheduler, 0), [100, 0, 0]);
+    let now = Nanos(100 * SLICE.0);
+    assert_eq!(scheduler.admit_guest(now, late), Ok(()));
+    scheduler.start(now, &own);
+    assert_eq!(slices(&mut scheduler, 100), [50, 25, 25]);
+    scheduler.stop_guest(Nanos(200 * SLICE.0), late);
+    assert_eq!(slices(&mut scheduler, 200), [100, 0, 0]);
+}

@@ -38,7 +38,7 @@ pub(super) struct Builder<'a> {
 pub(super) struct Guests {
     time: Arc<HostTime>,
     list: Vec<Guest>,
-    /// By [`VpId`]: whether it is there, or may still be added.
+    /// By [`VpId`]: whether it is, or was, there; the others may still come.
     present: Vec<bool>,
     /// Of the reference pages.
     sequence: u32,
@@ -87,7 +87,7 @@ pub(super) struct Found {
 }
 
 impl Builder<'_> {
-    /// All guests of a run; VPs that are added later exist from the start, and nobody runs them until then.
+    /// All guests of a run; guests and VPs that come later exist from the start, and nobody runs them until then.
     pub(super) fn build(&self, spec: &RunSpec) -> Result<Built, EngineError> {
         let mut list = Vec::new();
         let mut vps: Vec<(VpId, Vcpu, VpInfo)> = Vec::new();
@@ -108,11 +108,16 @@ impl Builder<'_> {
             list.push(guest);
         }
         vps.sort_by_key(|(id, ..)| *id);
-        let initial: usize = spec.guests.iter().map(|guest| guest.vps as usize).sum();
+        let mut present = vec![false; vps.len()];
+        for guest in (0..spec.guests.len() as u32).map(GuestId) {
+            let here = !spec.comes_later(guest);
+            let own = spec.first_vps_of(guest);
+            own.for_each(|vp| present[vp.index()] = here);
+        }
         let guests = Guests {
             time: self.time.clone(),
             list,
-            present: (0..vps.len()).map(|vp| vp < initial).collect(),
+            present,
             sequence: 0,
         };
         let (vcpus, infos) = vps.into_iter().map(|(_, vcpu, info)| (vcpu, info)).unzip();
@@ -227,13 +232,20 @@ impl Guests {
         }
     }
 
-    /// A VP was added at `now`.
+    /// A VP has come at `now`.
     pub(super) fn add(&mut self, id: VpId, now: Nanos, seed: u64) {
         self.present[id.index()] = true;
         for guest in &mut self.list {
             for vp in guest.vps.iter_mut().filter(|vp| vp.id == id) {
                 vp.start(guest.payload, now, seed);
             }
+        }
+    }
+
+    /// A guest is gone: nothing arrives for it any more.
+    pub(super) fn stop(&mut self, id: GuestId) {
+        for vp in &mut self.list[id.index()].vps {
+            vp.arrivals = None;
         }
     }
 

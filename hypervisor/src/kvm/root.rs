@@ -83,11 +83,11 @@ impl<'a> Root<'a> {
         let start = self.shared.start_guests();
         self.guests.start(start, self.spec.seed);
         self.look_after()?;
-        for guest in 0..self.spec.guests.len() as u32 {
-            let entry = LogEntry::GuestStarted {
-                guest: GuestId(guest),
-                at: start,
-            };
+        for guest in (0..self.spec.guests.len() as u32).map(GuestId) {
+            if self.spec.comes_later(guest) {
+                continue;
+            }
+            let entry = LogEntry::GuestStarted { guest, at: start };
             self.observer.entry(&entry).map_err(EngineError::Observer)?;
         }
         let measured_from = start + self.spec.warm_up;
@@ -205,8 +205,15 @@ impl<'a> Root<'a> {
 
     fn make(&mut self, action: Action) -> Result<(), AdmissionError> {
         let (entry, happened) = self.shared.change(action)?;
-        if let Some(LogEntry::VpAdded { vp, at }) = entry {
-            self.guests.add(vp, at, self.spec.seed);
+        let seed = self.spec.seed;
+        match entry {
+            Some(LogEntry::VpAdded { vp, at }) => self.guests.add(vp, at, seed),
+            Some(LogEntry::GuestStarted { guest, at }) => {
+                let vps = self.spec.first_vps_of(guest);
+                vps.for_each(|vp| self.guests.add(vp, at, seed));
+            }
+            Some(LogEntry::GuestStopped { guest, .. }) => self.guests.stop(guest),
+            _ => {}
         }
         self.own.extend(entry);
         self.own.extend(happened);

@@ -119,12 +119,14 @@ impl Shared {
         Demand::new(self.vp_infos[vp].payload, self.seed, vp as u64, start)
     }
 
-    /// Makes every VP of every guest Ready at one time, which is returned.
+    /// Makes every VP of every guest that is there Ready at one time, which is returned.
     pub(crate) fn start_guests(&self) -> Nanos {
         let mut core = lock(&self.scheduler);
         let now = self.clock.now();
         core.demands = (0..self.vps.len()).map(|vp| self.demand(vp, now)).collect();
-        let present: Vec<VpId> = core.scheduler.machine().vps().map(|(vp, _)| vp).collect();
+        let machine = core.scheduler.machine();
+        let guests = machine.guests().filter(|(_, guest)| guest.is_here());
+        let present: Vec<VpId> = guests.flat_map(|(_, guest)| guest.vps.clone()).collect();
         for vp in &present {
             lock(&self.vps[vp.index()]).start(now);
         }
@@ -141,8 +143,15 @@ impl Shared {
     ) -> Result<(Option<LogEntry>, Vec<LogEntry>), AdmissionError> {
         let mut core = lock(&self.scheduler);
         let now = self.clock.now();
-        let added = action.apply(&mut core.scheduler, now)?;
-        if let Some(vp) = added {
+        let done = action.apply(&mut core.scheduler, now)?;
+        let begun = match done {
+            Some(LogEntry::VpAdded { vp, .. }) => vec![vp],
+            Some(LogEntry::GuestStarted { guest, .. }) => {
+                core.scheduler.machine().guest(guest).vps.clone()
+            }
+            _ => Vec::new(),
+        };
+        for vp in begun {
             core.demands[vp.index()] = self.demand(vp.index(), now);
             lock(&self.vps[vp.index()]).start(now);
         }
@@ -151,7 +160,7 @@ impl Shared {
         }
         self.answer_calls(&mut core, None);
         let happened = core.scheduler.take_happened().map(LogEntry::Vp).collect();
-        Ok((LogEntry::of_action(action, added, now), happened))
+        Ok((done, happened))
     }
 
     /// Posts interrupts to all VPs of a guest. One that sleeps by its own will

@@ -62,18 +62,9 @@ enum Kind {
     Spin(Spinner),
 }
 
-impl Programs {
-    pub(super) fn new(guests: usize) -> Programs {
-        Programs {
-            vps: Vec::new(),
-            locks: vec![Lock::default(); guests],
-            bursts: Vec::new(),
-        }
-    }
-
-    /// The next VP, which begins at `now`.
-    pub(super) fn add(&mut self, guest: GuestId, payload: Payload, seed: u64, now: Nanos) {
-        let stream = self.vps.len() as u64;
+impl Program {
+    fn new(guest: GuestId, vp: VpId, payload: Payload, seed: u64, now: Nanos) -> Program {
+        let stream = u64::from(vp.0);
         let kind = match payload {
             Payload::Crash { after_work } => Kind::Crash {
                 left: Nanos(after_work.saturating_mul(UNIT.0)),
@@ -91,16 +82,37 @@ impl Programs {
                 None => Kind::Burn,
             },
         };
-        self.vps.push(Program {
+        Program {
             guest,
             cpu: Nanos::ZERO,
             kind,
             began: now,
             done: None,
             yields: 0,
-        });
+        }
+    }
+}
+
+impl Programs {
+    pub(super) fn new(guests: usize) -> Programs {
+        Programs {
+            vps: Vec::new(),
+            locks: vec![Lock::default(); guests],
+            bursts: Vec::new(),
+        }
     }
 
+    /// The next VP, which begins at `now`.
+    pub(super) fn add(&mut self, guest: GuestId, payload: Payload, seed: u64, now: Nanos) {
+        let vp = VpId(self.vps.len() as u32);
+        self.vps.push(Program::new(guest, vp, payload, seed, now));
+    }
+
+    /// A VP that was to come begins at `now`.
+    pub(super) fn begin(&mut self, vp: VpId, payload: Payload, seed: u64, now: Nanos) {
+        let program = &mut self.vps[vp.index()];
+        *program = Program::new(program.guest, vp, payload, seed, now);
+    }
     /// When `vp`, running from `now` on, comes to something by itself.
     pub(super) fn due(&self, vp: VpId, now: Nanos) -> Nanos {
         match &self.vps[vp.index()].kind {

@@ -24,14 +24,14 @@ pub(super) fn run(
     for guest in scheduler.machine().vps().map(|(_, vp)| vp.guest) {
         programs.add(guest, spec.guests[guest.index()].payload, spec.seed, start);
     }
-    for guest in 0..spec.guests.len() as u32 {
-        let entry = LogEntry::GuestStarted {
-            guest: GuestId(guest),
-            at: start,
-        };
+    let guests = (0..spec.guests.len() as u32).map(GuestId);
+    let (awaited, here): (Vec<_>, Vec<_>) = guests.partition(|guest| spec.comes_later(*guest));
+    let mut present: Vec<VpId> = Vec::new();
+    for guest in here {
+        present.extend(spec.first_vps_of(guest));
+        let entry = LogEntry::GuestStarted { guest, at: start };
         observer.entry(&entry).map_err(EngineError::Observer)?;
     }
-    let present: Vec<VpId> = scheduler.machine().vps().map(|(vp, _)| vp).collect();
     scheduler.start(start, &present);
     let mut lps = Lps::new(scheduler, programs, observer, spec.simulator, start);
     lps.trace.calls += 1;
@@ -43,6 +43,7 @@ pub(super) fn run(
         start,
         measured_from: start + spec.warm_up,
         before: Vec::new(),
+        awaited,
         altered: false,
     };
     let (stopped, interrupted) = root.drive(&mut lps, start)?;
@@ -74,6 +75,8 @@ struct Root<'a> {
     measured_from: Nanos,
     /// By VP, what it reported as measuring began.
     before: Vec<Vec<(Value, u64)>>,
+    /// Guests that have not started.
+    awaited: Vec<GuestId>,
     /// Whether something was changed on request.
     altered: bool,
 }
@@ -81,11 +84,12 @@ struct Root<'a> {
 impl Root<'_> {
     /// Until the time is over or the observer has enough: when, and whether it was the observer.
     fn drive(&mut self, lps: &mut Lps<'_>, start: Nanos) -> Result<(Nanos, bool), EngineError> {
-        let until = self.measured_from + self.spec.duration;
+        let measured_from = self.measured_from;
+        let due = |change: &&Change| measured_from + change.at;
+        let until = measured_from + self.spec.duration;
         let mut changes = self.spec.changes.iter().peekable();
         let mut now = start;
         while now < until {
-            let due = |change: &&Change| self.measured_from + change.at;
             let milestone = match changes.peek() {
                 _ if now < self.measured_from => self.measured_from,
                 Some(change) => due(change).min(until),
@@ -122,8 +126,11 @@ impl Root<'_> {
     }
 
     fn reports(&self, lps: &Lps<'_>) -> Vec<VpReport> {
+        let machine = lps.scheduler.machine();
+        let was_there = |vp: &usize| !self.awaited.contains(&machine.vp(VpId(*vp as u32)).guest);
         let values = self.values(lps).into_iter().enumerate();
         values
+            .filter(|(vp, _)| was_there(vp))
             .map(|(vp, after)| VpReport {
                 vp: VpId(vp as u32),
                 features: Features::default(),
@@ -135,7 +142,12 @@ impl Root<'_> {
     }
 
     /// Makes a planned change.
-    fn change(&self, lps: &mut Lps<'_>, change: &Change, now: Nanos) -> Result<(), EngineError> {
+    fn change(
+        &mut self,
+        lps: &mut Lps<'_>,
+        change: &Change,
+        now: Nanos,
+    ) -> Result<(), EngineError> {
         match self.make(lps, change.action, now)? {
             // What was changed on request may have left no room for it.
             Err(why) if self.altered && change.action.may_be_left_out() => {
@@ -167,21 +179,33 @@ impl Root<'_> {
 
     /// The scheduler's answer, or what kept a change that was made from being told.
     fn make(
-        &self,
+        &mut self,
         lps: &mut Lps<'_>,
         action: Action,
         now: Nanos,
     ) -> Result<Result<(), AdmissionError>, EngineError> {
-        let added = match action.apply(&mut lps.scheduler, now) {
-            Ok(added) => added,
+        let done = match action.apply(&mut lps.scheduler, now) {
+            Ok(done) => done,
             Err(why) => return Ok(Err(why)),
         };
-        lps.trace.calls += 1 + u64::from(added.is_some());
-        if let Action::AddVp { guest } = action {
-            let payload = self.spec.guests[guest.index()].payload;
-            lps.programs.add(guest, payload, self.spec.seed, now);
+        lps.trace.calls += 1;
+        match action {
+            Action::AddVp { guest } => {
+                let payload = self.spec.guests[guest.index()].payload;
+                lps.programs.add(guest, payload, self.spec.seed, now);
+                lps.trace.calls += 1;
+            }
+            Action::StartGuest { guest } => {
+                self.awaited.retain(|awaited| *awaited != guest);
+                let payload = self.spec.guests[guest.index()].payload;
+                for vp in self.spec.first_vps_of(guest) {
+                    lps.programs.begin(vp, payload, self.spec.seed, now);
+                }
+                lps.trace.calls += 1;
+            }
+            _ => {}
         }
-        log_change(lps, action, added, now).map_err(EngineError::Observer)?;
+        log_change(lps, action, done, now).map_err(EngineError::Observer)?;
         lps.arm_all();
         lps.answer_calls(now, None);
         Ok(Ok(()))
@@ -198,11 +222,16 @@ impl Root<'_> {
     }
 }
 
-fn log_change(lps: &mut Lps<'_>, action: Action, added: Option<VpId>, now: Nanos) -> Observed<()> {
+fn log_change(
+    lps: &mut Lps<'_>,
+    action: Action,
+    done: Option<LogEntry>,
+    now: Nanos,
+) -> Observed<()> {
     if let Action::LpOff { lp, .. } = action {
         lps.park(lp, now)?;
     }
-    if let Some(entry) = LogEntry::of_action(action, added, now) {
+    if let Some(entry) = done {
         lps.observer.entry(&entry)?;
     }
     lps.log_happened()

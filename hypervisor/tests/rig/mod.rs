@@ -40,6 +40,7 @@ impl Observer for Keep {
             LogEntry::GuestCrashed { guest, .. } => self.crashed.push(guest),
             LogEntry::Vp(happened) => self.happened.push((happened.vp, happened.what)),
             LogEntry::VpAdded { at, .. }
+            | LogEntry::GuestStopped { at, .. }
             | LogEntry::ControlsChanged { at, .. }
             | LogEntry::InterruptsPosted { at, .. }
             | LogEntry::LpChanged { at, .. } => self.changed_at.push(at),

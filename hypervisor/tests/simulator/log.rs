@@ -162,8 +162,10 @@ fn any_spec(seed: u64) -> RunSpec {
             let guest = GuestId(below(spec.guests.len() as u64) as u32);
             let lp = LpId(below(u64::from(lps)) as u32);
             let controls = controls(1 + below(1_000) as i64, 0.0, 20.0 + below(81) as f64);
-            let action = match below(4) {
+            let action = match below(6) {
                 0 => Action::SetControls { guest, controls },
+                4 => Action::StartGuest { guest },
+                5 => Action::StopGuest { guest },
                 1 => Action::AddVp { guest },
                 2 if lps > 1 => Action::LpOff { lp, force: true },
                 _ => Action::LpOn { lp },
@@ -187,7 +189,7 @@ fn whatever_the_spec_all_time_is_accounted_for() {
         let mut keep = Keep::default();
         let outcome = match engine.run(&spec, &mut keep) {
             Ok(outcome) => outcome,
-            // A guest that has crashed takes no changes; the last LP stays on line.
+            // A guest that is not there takes no changes; the last LP stays on line.
             Err(EngineError::ChangeRefused { .. }) => continue,
             Err(error) => panic!("seed {seed}: {error}"),
         };
@@ -289,13 +291,35 @@ fn what_an_observer_requests_is_done_or_refused_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_vp_cannot_be_requested() {
-    let mut keep = Keep {
-        requests: vec![(ms(0), Action::AddVp { guest: GuestId(0) })],
-        ..Keep::default()
-    };
-    let ran = SimulatorEngine::new().run(&spec(1, weights(&[(1, 100)])), &mut keep);
-    assert!(matches!(ran, Err(EngineError::Unplanned { .. })));
+fn neither_a_vp_nor_a_start_or_stop_can_be_requested() {
+    let guest = GuestId(0);
+    for action in [
+        Action::AddVp { guest },
+        Action::StartGuest { guest },
+        Action::StopGuest { guest },
+    ] {
+        let mut keep = Keep {
+            requests: vec![(ms(0), action)],
+            ..Keep::default()
+        };
+        let ran = SimulatorEngine::new().run(&spec(1, weights(&[(1, 100)])), &mut keep);
+        assert!(matches!(ran, Err(EngineError::Unplanned { .. })));
+    }
+}
+
+#[test]
+fn a_guest_that_has_crashed_before_it_is_to_stop_is_not_told_of_again() {
+    let crash = Payload::Crash { after_work: 100 };
+    let crash = guest(1, controls(100, 0.0, 100.0), crash);
+    let mut spec = spec(1, vec![crash, burn(1, 100)]);
+    spec.changes = vec![Change {
+        at: ms(5_000),
+        action: Action::StopGuest { guest: GuestId(0) },
+    }];
+    let ran = run(&spec);
+    let stopped = |entry: &&LogEntry| matches!(entry, LogEntry::GuestStopped { .. });
+    assert_eq!(ran.keep.entries.iter().filter(stopped).count(), 0);
+    assert_eq!(ran.outcome.crashes.len(), 1);
 }
 
 #[test]

@@ -180,6 +180,62 @@ fn a_weight_changes_live() {
 }
 
 #[test]
+fn a_guest_starts_later_and_another_stops() {
+    // The first has a reserve that the second needs once it comes.
+    let mut guests = reserves(&[(1, 60.0), (1, 60.0)]);
+    guests.extend(weights(&[(2, 100)]));
+    let mut spec = spec(1, guests);
+    spec.warm_up = ms(1_000);
+    spec.changes = [
+        (3_000, Action::StopGuest { guest: GuestId(0) }),
+        (6_000, Action::StartGuest { guest: GuestId(1) }),
+    ]
+    .map(|(at, action)| Change { at: ms(at), action })
+    .to_vec();
+    let ran = run(&spec);
+    let told = ran.keep.entries.iter().filter_map(|entry| match *entry {
+        LogEntry::GuestStarted { guest, at } => Some((guest.0, true, at)),
+        LogEntry::GuestStopped { guest, at } => Some((guest.0, false, at)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(
+        told,
+        [
+            (0, true, ms(0)),
+            (2, true, ms(0)),
+            (0, false, ms(4_000)),
+            (1, true, ms(7_000)),
+        ]
+    );
+    let limit = 2.0 * lag_limit(1);
+    // 60 % and a third of the rest; half each; again 60 % and a third.
+    let third = 0.4 / 3.0;
+    for (parts, from, to) in [
+        ([0.6 + third, 0.0, third, third], 0, 4_000),
+        ([0.0, 0.0, 0.5, 0.5], 4_000, 7_000),
+        ([0.0, 0.6 + third, third, third], 7_000, 11_000),
+    ] {
+        let error = ran.error(&parts, ms(from), ms(to));
+        assert!(error <= limit, "{parts:?}: {error}");
+    }
+    let first = ran.of(1).next().unwrap().start;
+    let at_once = ms(7_000)..=ms(7_000) + SLICE + LATE + OVERHEAD;
+    assert!(at_once.contains(&first), "{first}");
+    let last = ran.of(0).last().unwrap();
+    assert!(last.end <= ms(4_000) + LATE, "{last:?}");
+    assert_eq!(last.reason, Reason::End);
+    // Both at once do not fit.
+    spec.changes.rotate_right(1);
+    spec.changes[0].at = ms(2_000);
+    let refused = spec.check_admission().unwrap_err().to_string();
+    assert!(
+        refused.contains("the change at 2s was refused: guest"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_vp_is_added_and_an_lp_goes_off_line_and_comes_back() {
     let mut spec = spec(2, weights(&[(2, 100), (2, 100)]));
     spec.warm_up = ms(1_000);

@@ -166,6 +166,8 @@ fn described(
         ActionEntry::Interrupts { guest, count } => {
             return format!("{guest}: {count} interrupts per VP");
         }
+        ActionEntry::GuestStart { guest } => return format!("{guest} starts"),
+        ActionEntry::GuestStop { guest } => return format!("{guest} is stopped"),
         ActionEntry::LpOff { lp, force: false } => return format!("LP {lp} goes off line"),
         ActionEntry::LpOff { lp, force: true } => return format!("LP {lp} is forced off line"),
         ActionEntry::LpOn { lp } => return format!("LP {lp} comes back"),

@@ -1,6 +1,9 @@
 //! The `[[change]]` entries of an experiment file: what is altered while it runs.
 
 mod form;
+mod stays;
+
+use std::ops::Range;
 
 use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
 use toml::Spanned;
@@ -8,6 +11,7 @@ use toml::de::DeValue;
 
 use self::form::form;
 pub(crate) use self::form::{FORMS, Form};
+use self::stays::Stays;
 use super::affinity::no_such_lp;
 use super::controls::{Given, Placed};
 use super::diagnostics::{Problem, Problems};
@@ -47,6 +51,16 @@ pub enum Action {
         guests: Vec<usize>,
         /// How many more each of them gets, 1 to 64.
         vps: u32,
+    },
+    /// Lets guests start that are not there before; some other guest is there from the beginning.
+    StartGuests {
+        /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
+        guests: Vec<usize>,
+    },
+    /// Stops guests for good.
+    StopGuests {
+        /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
+        guests: Vec<usize>,
     },
     /// Posts interrupts to every VP of guests.
     PostInterrupts {
@@ -88,13 +102,20 @@ pub(super) fn read_changes(
         all_vps: vps.iter().map(|vps| u64::from(*vps)).sum(),
         vps,
         latest: None,
+        stays: Stays::new(guests),
     };
-    entries
-        .into_inner()
-        .into_iter()
+    let entries = entries.into_inner().into_iter();
+    let changes = entries
         .filter_map(|entry| reader.read(entry, fields.problems))
-        .collect()
+        .collect();
+    if guests.complete {
+        fields.problems.extend(reader.stays.nobody());
+    }
+    changes
 }
+
+/// Keeps what a change says of when a guest, called so, is there.
+type Note = fn(&mut Stays, usize, &str, Range<usize>) -> Option<Problem>;
 
 /// What the changes read so far have made of the experiment.
 struct Reader<'a> {
@@ -106,6 +127,7 @@ struct Reader<'a> {
     all_vps: u64,
     /// The latest time so far.
     latest: Option<Spanned<Nanos>>,
+    stays: Stays,
 }
 
 impl Reader<'_> {
@@ -126,6 +148,14 @@ impl Reader<'_> {
             Form::Controls => self.read_controls(&mut fields),
             Form::AddVps => self.read_add_vps(&mut fields),
             Form::Interrupts => self.read_interrupts(&mut fields),
+            Form::Start => {
+                let guests = self.read_stay(&mut fields, "start", Stays::start);
+                guests.map(|guests| Action::StartGuests { guests })
+            }
+            Form::Stop => {
+                let guests = self.read_stay(&mut fields, "stop", Stays::stop);
+                guests.map(|guests| Action::StopGuests { guests })
+            }
             Form::LpOff => {
                 let force = fields.boolean("force").unwrap_or(false);
                 let lp = self.read_lp(&mut fields, &limits::LP_OFF);
@@ -168,7 +198,7 @@ impl Reader<'_> {
     }
 
     fn read_controls(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let (guest, guests) = self.guests.named(fields)?;
+        let (guest, guests) = self.read_present_guests(fields)?;
         let given = Given::read(fields);
         for &index in &guests {
             // Reported once, however many guests are meant.
@@ -184,7 +214,7 @@ impl Reader<'_> {
     }
 
     fn read_add_vps(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let (_, guests) = self.guests.named(fields)?;
+        let (_, guests) = self.read_present_guests(fields)?;
         let vps = fields.located("add_vps", |fields| fields.integer(&limits::ADD_VPS))?;
         let added = *vps.get_ref();
         for &index in &guests {
@@ -207,8 +237,8 @@ impl Reader<'_> {
         Some(Action::AddVps { guests, vps: added })
     }
 
-    fn read_interrupts(&self, fields: &mut Fields<'_, '_>) -> Option<Action> {
-        let guests = self.guests.named(fields).map(|(_, guests)| guests);
+    fn read_interrupts(&mut self, fields: &mut Fields<'_, '_>) -> Option<Action> {
+        let guests = self.read_present_guests(fields).map(|(_, guests)| guests);
         let interrupts = fields.integer(&limits::INTERRUPTS)?;
         let guests = guests?;
         Some(Action::PostInterrupts { guests, interrupts })
@@ -219,5 +249,48 @@ impl Reader<'_> {
         let problem = no_such_lp(lp.span(), *lp.get_ref(), self.lps);
         fields.problems.extend(problem);
         Some(lp.into_inner())
+    }
+
+    /// The guests that start or stop, as `key` says; `note` keeps that, or says what does not agree with it.
+    fn read_stay(
+        &mut self,
+        fields: &mut Fields<'_, '_>,
+        key: &str,
+        note: Note,
+    ) -> Option<Vec<usize>> {
+        let meant = self.guests.named(fields);
+        let said = fields.located(key, |fields| fields.boolean(key))?;
+        if !said.get_ref() {
+            let title = format!("`{key} = false` changes nothing");
+            let label = "write true, or remove this change";
+            fields.problems.push(Problem::at(said.span(), title, label));
+            return None;
+        }
+        let (name, guests) = meant?;
+        self.note(&name, &guests, fields, note);
+        Some(guests)
+    }
+
+    /// The required `guest` as written, and the guests that it means: they are there by then.
+    fn read_present_guests(&mut self, fields: &mut Fields<'_, '_>) -> Option<(String, Vec<usize>)> {
+        let (name, guests) = self.guests.named(fields)?;
+        self.note(&name, &guests, fields, Stays::change);
+        Some((name.into_inner(), guests))
+    }
+
+    /// Of several guests that something does not agree with the first speaks for all.
+    fn note(
+        &mut self,
+        name: &Spanned<String>,
+        guests: &[usize],
+        fields: &mut Fields<'_, '_>,
+        note: Note,
+    ) {
+        let noted = guests.iter().filter_map(|&guest| {
+            let own = &self.guests.list[guest].name;
+            note(&mut self.stays, guest, own, name.span())
+        });
+        let problems: Vec<Problem> = noted.collect();
+        fields.problems.extend(problems.into_iter().next());
     }
 }

@@ -94,7 +94,7 @@ fn read_claim(
     }
     let (at_least, at_most) = bounds?;
     Some(Claim {
-        guest,
+        guest: guest.into_inner(),
         guests: indices,
         measure: measure.into_inner(),
         at_least,

@@ -29,21 +29,24 @@ pub(super) struct Guests {
     /// What the file says about the memory of each guest.
     pub(super) rooms: Vec<Room>,
     /// Every entry of the file has become its guests, so that a name that is not there is a mistake.
-    complete: bool,
+    pub(super) complete: bool,
     /// Entries with a count of zero.
     absent: Vec<String>,
 }
 
 impl Guests {
     /// The required `guest` of a change or a claim as written, and the guests that it means.
-    pub(super) fn named(&self, fields: &mut Fields<'_, '_>) -> Option<(String, Vec<usize>)> {
+    pub(super) fn named(
+        &self,
+        fields: &mut Fields<'_, '_>,
+    ) -> Option<(Spanned<String>, Vec<usize>)> {
         let value = fields.required("guest", "guest = \"name\"")?;
         let name = fields.text_in("guest", &value, "write the name of a guest in quotes")?;
         let meant: Vec<usize> = (0..self.list.len())
             .filter(|&index| self.list[index].name == name || self.list[index].group == name)
             .collect();
         if !meant.is_empty() {
-            return Some((name, meant));
+            return Some((Spanned::new(value.span(), name), meant));
         }
         if self.complete && !self.absent.contains(&name) {
             let problem = self.no_such_guest(value.span(), &name);

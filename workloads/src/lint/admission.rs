@@ -90,7 +90,9 @@ pub(super) fn reserve_does_not_fit(scene: &Scene<'_>) -> Vec<Problem> {
         }
     }
     for (index, change) in scene.experiment.changes.iter().enumerate() {
-        let (Action::Controls { guests, .. } | Action::AddVps { guests, .. }) = &change.action
+        let (Action::Controls { guests, .. }
+        | Action::AddVps { guests, .. }
+        | Action::StartGuests { guests }) = &change.action
         else {
             phase.apply(&change.action);
             continue;

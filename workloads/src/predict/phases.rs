@@ -22,8 +22,10 @@ pub struct Phase {
 pub struct Standing {
     /// Its controls.
     pub controls: Controls,
-    /// How many VPs it has.
+    /// How many VPs it has; none while it is not there.
     pub vps: u32,
+    /// How many VPs it will start with, where it has not started yet.
+    pub to_start: u32,
 }
 
 impl Phase {
@@ -63,6 +65,17 @@ impl Phase {
                     self.guests[guest].vps += vps;
                 }
             }
+            Action::StartGuests { guests } => {
+                for &guest in guests {
+                    let standing = &mut self.guests[guest];
+                    standing.vps += std::mem::take(&mut standing.to_start);
+                }
+            }
+            Action::StopGuests { guests } => {
+                for &guest in guests {
+                    self.guests[guest].vps = 0;
+                }
+            }
             Action::PostInterrupts { .. } => {}
             Action::LpOff { lp, .. } => self.turn(*lp, false),
             Action::LpOn { lp } => self.turn(*lp, true),
@@ -77,15 +90,28 @@ impl Phase {
 
     /// How the experiment begins on so many LPs; it is not known yet when this ends.
     pub(crate) fn first(experiment: &Experiment, lps: u32) -> Phase {
-        let standing = |guest: &crate::Guest| Standing {
-            controls: guest.controls,
-            vps: guest.vps,
+        let starts = |guest: usize| {
+            let mut changes = experiment.changes.iter();
+            changes.any(|change| {
+                matches!(&change.action, Action::StartGuests { guests } if guests.contains(&guest))
+            })
+        };
+        let standing = |(index, guest): (usize, &crate::Guest)| {
+            let (vps, to_start) = match starts(index) {
+                true => (0, guest.vps),
+                false => (guest.vps, 0),
+            };
+            Standing {
+                controls: guest.controls,
+                vps,
+                to_start,
+            }
         };
         Phase {
             from: Nanos::ZERO,
             until: experiment.duration,
             online: vec![true; lps as usize],
-            guests: experiment.guests.iter().map(standing).collect(),
+            guests: experiment.guests.iter().enumerate().map(standing).collect(),
         }
     }
 }

@@ -236,10 +236,13 @@ impl Policy for Fair {
                 self.members.push(Members::default());
             }
             let leaves = |vp: &VpId| !self.accounts[vp.index()].joined;
-            if guest.stopped && guest.vps.iter().all(leaves) {
+            if !guest.is_here() && guest.vps.iter().all(leaves) {
                 let known = &mut self.members[id.index()];
                 let vps = std::mem::take(&mut known.vps);
-                self.classes.exit(known.class, vps);
+                // One that was not let in yet has no class.
+                if vps > 0 {
+                    self.classes.exit(known.class, vps);
+                }
                 continue;
             }
             let known = self.members[id.index()];

@@ -17,6 +17,13 @@ pub use text::UnknownCall;
 pub enum Call {
     /// [`Scheduler::add_guest`].
     AddGuest(NewGuest),
+    /// [`Scheduler::define_guest`].
+    DefineGuest(NewGuest),
+    /// [`Scheduler::admit_guest`].
+    AdmitGuest {
+        /// Which.
+        guest: GuestId,
+    },
     /// [`Scheduler::add_vp`].
     AddVp {
         /// To which.
@@ -253,8 +260,11 @@ impl Replay {
         let has_guest = |guest: &GuestId| guest.index() < machine.guests.len();
         let has_lp = |lp: &LpId| lp.index() < machine.lps.len();
         match call {
-            Call::AddGuest(_) | Call::LpOff { .. } | Call::LpOn { .. } => true,
+            Call::AddGuest(_) | Call::DefineGuest(_) | Call::LpOff { .. } | Call::LpOn { .. } => {
+                true
+            }
             Call::AddVp { guest }
+            | Call::AdmitGuest { guest }
             | Call::StopGuest { guest }
             | Call::SetControls { guest, .. }
             | Call::SetAffinity { guest, .. } => has_guest(guest),
@@ -273,6 +283,10 @@ impl Scheduler {
         // What is refused is in the journal.
         match call.clone() {
             Call::AddGuest(new) => drop(self.add_guest(now, &new)),
+            Call::DefineGuest(new) => {
+                self.define_guest(now, &new);
+            }
+            Call::AdmitGuest { guest } => drop(self.admit_guest(now, guest)),
             Call::AddVp { guest } => drop(self.add_vp(now, guest)),
             Call::Start(vps) => self.start(now, &vps),
             Call::Stop { vp } => self.stop(now, vp),

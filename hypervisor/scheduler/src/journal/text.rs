@@ -60,6 +60,8 @@ impl Call {
     pub fn name(&self) -> &'static str {
         match self {
             Call::AddGuest(_) => "add-guest",
+            Call::DefineGuest(_) => "define-guest",
+            Call::AdmitGuest { .. } => "admit-guest",
             Call::AddVp { .. } => "add-vp",
             Call::Start(_) => "start",
             Call::Stop { .. } => "stop",
@@ -94,7 +96,7 @@ impl Call {
 impl Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Call::AddGuest(new) => write!(
+            Call::AddGuest(new) | Call::DefineGuest(new) => write!(
                 f,
                 "name={} vps={} {} affinity={}",
                 new.name,
@@ -102,7 +104,9 @@ impl Display for Call {
                 ControlsText(new.controls),
                 affinity_text(&new.affinity)
             ),
-            Call::AddVp { guest } | Call::StopGuest { guest } => write!(f, "guest={}", guest.0),
+            Call::AdmitGuest { guest } | Call::AddVp { guest } | Call::StopGuest { guest } => {
+                write!(f, "guest={}", guest.0)
+            }
             Call::Start(vps) => write!(f, "vps={}", joined(vps.iter().map(|vp| vp.0))),
             Call::Stop { vp } | Call::Wake { vp } => write!(f, "vp={}", vp.0),
             Call::SetControls { guest, controls } => {
@@ -199,6 +203,18 @@ impl Arguments<'_> {
         checked().ok_or_else(|| "weight, reserve and cap are not valid".to_owned())
     }
 
+    fn new_guest(&self) -> Result<NewGuest, String> {
+        Ok(NewGuest {
+            name: self.get("name")?,
+            vps: match self.get("vps")? {
+                vps if vps > HIGHEST => return Err(format!("`vps={vps}` is above {HIGHEST}")),
+                vps => vps,
+            },
+            controls: self.controls()?,
+            affinity: self.affinity()?,
+        })
+    }
+
     fn affinity(&self) -> Result<Option<LpSet>, String> {
         match self.text("affinity")? {
             "-" => Ok(None),
@@ -219,15 +235,9 @@ fn parse(name: &str, arguments: &Arguments<'_>) -> Result<Call, String> {
     let vp = || arguments.get("vp").map(VpId);
     let guest = || arguments.get("guest").map(GuestId);
     Ok(match name {
-        "add-guest" => Call::AddGuest(NewGuest {
-            name: arguments.get("name")?,
-            vps: match arguments.get("vps")? {
-                vps if vps > HIGHEST => return Err(format!("`vps={vps}` is above {HIGHEST}")),
-                vps => vps,
-            },
-            controls: arguments.controls()?,
-            affinity: arguments.affinity()?,
-        }),
+        "add-guest" => Call::AddGuest(arguments.new_guest()?),
+        "define-guest" => Call::DefineGuest(arguments.new_guest()?),
+        "admit-guest" => Call::AdmitGuest { guest: guest()? },
         "add-vp" => Call::AddVp { guest: guest()? },
         "start" => Call::Start(arguments.list("vps")?.into_iter().map(VpId).collect()),
         "stop" => Call::Stop { vp: vp()? },
@@ -297,7 +307,9 @@ mod tests {
             after: After::Sleep { until },
         };
         let calls = [
-            Call::AddGuest(new),
+            Call::AddGuest(new.clone()),
+            Call::DefineGuest(new),
+            Call::AdmitGuest { guest },
             Call::AddVp { guest },
             Call::Start(vec![vp, VpId(8)]),
             Call::Start(Vec::new()),

@@ -4,7 +4,7 @@ use super::{NewGuest, Scheduler};
 use crate::admission::{AdmissionError, Wanted};
 use crate::caps::Bucket;
 use crate::controls::{Controls, Reserve};
-use crate::machine::{Guest, Vp, VpState};
+use crate::machine::{Guest, Presence, Vp, VpState};
 use crate::policy::Leave;
 use crate::topology::LpSet;
 use crate::units::{GuestId, LpId, Nanos, VpId};
@@ -22,23 +22,65 @@ impl Scheduler {
             reserve: new.controls.reserve,
             affinity: new.affinity.as_ref(),
         })?;
-        self.machine.restricted |= new.affinity.is_some();
+        let id = self.push_guest(now, new);
+        self.let_in(now, id);
+        Ok(id)
+    }
+
+    pub(super) fn do_define_guest(&mut self, now: Nanos, new: &NewGuest) -> GuestId {
+        let id = self.push_guest(now, new);
+        self.policy.changed(now, &self.machine);
+        id
+    }
+
+    pub(super) fn do_admit_guest(&mut self, now: Nanos, id: GuestId) -> Result<(), AdmissionError> {
+        let guest = self.machine.guest(id);
+        match guest.presence {
+            Presence::Here => return Ok(()),
+            Presence::Stopped => return Err(stopped(guest)),
+            Presence::Awaited => {}
+        }
+        self.machine.admit(&Wanted {
+            // It was promised nothing by now.
+            guest: None,
+            name: &guest.name,
+            vps: guest.vps.len(),
+            reserve: guest.controls.reserve,
+            affinity: guest.affinity.as_ref(),
+        })?;
+        self.let_in(now, id);
+        Ok(())
+    }
+
+    /// A guest that is not there yet.
+    fn push_guest(&mut self, now: Nanos, new: &NewGuest) -> GuestId {
         let id = GuestId(self.machine.guests.len() as u32);
-        let mut guest = Guest {
+        self.machine.guests.push(Guest {
             name: new.name.clone(),
             controls: new.controls,
             affinity: new.affinity.clone(),
             node: None,
             vps: Vec::new(),
-            stopped: false,
-        };
-        guest.node = self.node_for(&guest, new.vps);
-        self.machine.guests.push(guest);
+            presence: Presence::Awaited,
+        });
         for _ in 0..new.vps {
             self.push_vp(now, id);
         }
+        id
+    }
+
+    /// A guest that was admitted gets its place.
+    fn let_in(&mut self, now: Nanos, id: GuestId) {
+        let mut guest = self.machine.guest(id).clone();
+        self.machine.restricted |= guest.affinity.is_some();
+        guest.node = self.node_for(&guest, guest.vps.len() as u32);
+        guest.presence = Presence::Here;
+        let vps = guest.vps.clone();
+        self.machine.guests[id.index()] = guest;
+        for vp in vps {
+            self.house(vp);
+        }
         self.policy.changed(now, &self.machine);
-        Ok(id)
     }
 
     pub(super) fn do_add_vp(&mut self, now: Nanos, id: GuestId) -> Result<VpId, AdmissionError> {
@@ -46,11 +88,12 @@ impl Scheduler {
         let (vps, reserve) = (guest.vps.len() + 1, guest.controls.reserve);
         self.admit_as(id, vps, reserve, guest.affinity.as_ref())?;
         let vp = self.push_vp(now, id);
+        self.house(vp);
         self.policy.changed(now, &self.machine);
         Ok(vp)
     }
 
-    /// Whether a guest that was not stopped may have so many VPs, with such a reserve, on such LPs.
+    /// Whether a guest that is there may have so many VPs, with such a reserve, on such LPs.
     fn admit_as(
         &self,
         id: GuestId,
@@ -59,10 +102,14 @@ impl Scheduler {
         affinity: Option<&LpSet>,
     ) -> Result<(), AdmissionError> {
         let guest = self.machine.guest(id);
-        if guest.stopped {
-            return Err(AdmissionError::Stopped {
-                guest: guest.name.clone(),
-            });
+        match guest.presence {
+            Presence::Here => {}
+            Presence::Stopped => return Err(stopped(guest)),
+            Presence::Awaited => {
+                return Err(AdmissionError::Awaited {
+                    guest: guest.name.clone(),
+                });
+            }
         }
         self.machine.admit(&Wanted {
             guest: Some(id),
@@ -74,15 +121,13 @@ impl Scheduler {
     }
 
     fn push_vp(&mut self, now: Nanos, id: GuestId) -> VpId {
-        let home = self.emptiest_lp(id);
-        self.placed[home.index()] += 1;
+        let cap = self.machine.guest(id).controls.cap;
         let vp = VpId(self.machine.vps.len() as u32);
-        let controls = self.machine.guest(id).controls;
         self.machine.vps.push(Vp {
             guest: id,
             state: VpState::Suspended,
-            home,
-            bucket: Bucket::new(controls.cap, self.slice(), now),
+            home: LpId(0),
+            bucket: Bucket::new(cap, self.slice(), now),
             timer: None,
             woken: false,
         });
@@ -90,12 +135,19 @@ impl Scheduler {
         vp
     }
 
+    /// Gives a VP of a guest that has just come to be there a home.
+    fn house(&mut self, vp: VpId) {
+        let home = self.emptiest_lp(self.machine.vp(vp).guest);
+        self.placed[home.index()] += 1;
+        self.machine.vps[vp.index()].home = home;
+    }
+
     pub(super) fn do_start(&mut self, now: Nanos, vps: &[VpId]) {
         let mut joining = Vec::new();
         for &vp in vps {
-            let stopped = self.machine.guest_of(vp).stopped;
+            let here = self.machine.guest_of(vp).is_here();
             match &mut self.machine.vps[vp.index()].state {
-                _ if stopped => {}
+                _ if !here => {}
                 state @ VpState::Suspended => {
                     *state = VpState::Ready { since: now };
                     joining.push(vp);
@@ -139,9 +191,9 @@ impl Scheduler {
         for &vp in &vps {
             self.do_stop(now, vp);
         }
-        let again = std::mem::replace(&mut self.machine.guests[id.index()].stopped, true);
-        if !again {
-            // None of them starts again: their homes have room for others.
+        let presence = &mut self.machine.guests[id.index()].presence;
+        if std::mem::replace(presence, Presence::Stopped) == Presence::Here {
+            // Their homes have room for others.
             for vp in vps {
                 self.placed[self.machine.vp(vp).home.index()] -= 1;
             }
@@ -245,5 +297,11 @@ impl Scheduler {
             self.call(lp);
         }
         Ok(())
+    }
+}
+
+fn stopped(guest: &Guest) -> AdmissionError {
+    AdmissionError::Stopped {
+        guest: guest.name.clone(),
     }
 }

@@ -27,7 +27,7 @@ pub struct Scheduler {
     machine: Machine,
     policy: Box<dyn Policy>,
     timers: Timers,
-    /// By LP, how many VPs are at home there, those of stopped guests not counted.
+    /// By LP, how many VPs are at home there, those of guests that are not there not counted.
     placed: Vec<u32>,
     /// LPs that have to decide anew.
     calls: Vec<LpId>,
@@ -179,10 +179,39 @@ impl Scheduler {
         added
     }
 
+    /// Makes a guest known that is to be let in later: it and its VPs have
+    /// their numbers, and until then it takes no part.
+    pub fn define_guest(&mut self, now: Nanos, new: &NewGuest) -> GuestId {
+        let now = self.not_before(now);
+        let defined = self.do_define_guest(now, new);
+        self.journal.note(
+            now,
+            || Call::DefineGuest(new.clone()),
+            || Answer::Added(defined.0),
+        );
+        defined
+    }
+
+    /// Lets a guest in that was defined, its VPs Suspended, its reserve held from now on.
+    ///
+    /// # Errors
+    /// Where its reserve does not fit, or it was stopped; nothing has changed then.
+    pub fn admit_guest(&mut self, now: Nanos, guest: GuestId) -> Result<(), AdmissionError> {
+        let now = self.not_before(now);
+        let before = self.calls.len();
+        let admitted = self.do_admit_guest(now, guest);
+        self.journal.note(
+            now,
+            || Call::AdmitGuest { guest },
+            || Answer::to_change(&admitted, &self.calls[before..]),
+        );
+        admitted
+    }
+
     /// Adds a VP to a guest, Suspended.
     ///
     /// # Errors
-    /// Where its reserve does not fit, or the guest was stopped; nothing has changed then.
+    /// Where its reserve does not fit, or the guest is not there; nothing has changed then.
     pub fn add_vp(&mut self, now: Nanos, guest: GuestId) -> Result<VpId, AdmissionError> {
         let now = self.not_before(now);
         let added = self.do_add_vp(now, guest);
@@ -230,7 +259,7 @@ impl Scheduler {
     /// Changes a guest's controls, running or not.
     ///
     /// # Errors
-    /// Where its reserve does not fit, or the guest was stopped; nothing has changed then.
+    /// Where its reserve does not fit, or the guest is not there; nothing has changed then.
     pub fn set_controls(
         &mut self,
         now: Nanos,
@@ -251,7 +280,7 @@ impl Scheduler {
     /// Changes where a guest may run. A VP that runs where it may no longer is called away.
     ///
     /// # Errors
-    /// Where reserves do not fit then, or the guest was stopped; nothing has changed then.
+    /// Where reserves do not fit then, or the guest is not there; nothing has changed then.
     pub fn set_affinity(
         &mut self,
         now: Nanos,

@@ -38,13 +38,13 @@ impl Scheduler {
             .node
             .and_then(|node| fewest(&mut topology.lps_of(node)))
             .or_else(|| fewest(&mut self.machine.online()))
-            // Admission leaves every guest an LP; a stopped one needs none.
+            // Admission leaves every guest an LP; one that is not there needs none.
             .unwrap_or(LpId(0))
     }
 
     pub(super) fn set_home(&mut self, vp: VpId, lp: LpId) {
         let before = std::mem::replace(&mut self.machine.vps[vp.index()].home, lp);
-        if !self.machine.guest_of(vp).stopped {
+        if self.machine.guest_of(vp).is_here() {
             self.placed[before.index()] -= 1;
             self.placed[lp.index()] += 1;
         }

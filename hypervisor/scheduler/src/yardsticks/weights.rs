@@ -25,7 +25,7 @@ pub(super) fn weight(vp: VpId, machine: &Machine) -> u64 {
 
 /// The most that any VP's weight can be.
 pub(super) fn highest_weight(machine: &Machine) -> u64 {
-    let running = machine.guests().filter(|(_, guest)| !guest.stopped);
+    let running = machine.guests().filter(|(_, guest)| guest.is_here());
     let weights = running.map(|(_, guest)| u64::from(guest.controls.weight.get()) << BITS);
     weights.max().unwrap_or(1)
 }

@@ -6,8 +6,8 @@ use super::checks::Checks;
 use super::fluid::{self, Fluid};
 use super::script::{Op, Script, copies};
 use apportion_scheduler::{
-    After, Config, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, Random, Scheduler,
-    Topology, VpId, VpState, What,
+    After, Config, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, Presence, Random,
+    Scheduler, Topology, VpId, VpState, What,
 };
 
 pub(crate) const SLICE: Nanos = Nanos::from_millis(1);
@@ -112,6 +112,8 @@ impl Driver {
                     self.add_guest(vps, terms.controls(), self.set(affinity), (burst, pause))?;
                 }
             }
+            Op::Define(terms) => self.define(terms.controls()),
+            Op::Admit(guest) => self.on_guest(guest, Driver::admit),
             Op::StopGuest(guest) => self.on_guest(guest, Driver::stop_guest),
             Op::StopVp(vp) => self.on_vp(vp, Driver::stop),
             Op::StartVp(vp) => self.on_vp(vp, |driver, vp| driver.start(&[vp])),
@@ -235,6 +237,35 @@ impl Driver {
         Ok(Some(guest))
     }
 
+    /// A guest that may come later; its VP never sleeps.
+    fn define(&mut self, controls: Controls) {
+        if self.habits.len() >= MOST_VPS {
+            return;
+        }
+        let new = NewGuest {
+            name: format!("g{}", self.scheduler.machine().guests().count()),
+            vps: 1,
+            controls,
+            affinity: None,
+        };
+        self.scheduler.define_guest(self.now, &new);
+        self.habits.push(Habit {
+            burst: Nanos::ZERO,
+            pause: Nanos::ZERO,
+            left: Nanos::ZERO,
+        });
+        self.changed();
+    }
+
+    fn admit(&mut self, guest: GuestId) {
+        let awaited = self.scheduler.machine().guest(guest).presence == Presence::Awaited;
+        if awaited && self.scheduler.admit_guest(self.now, guest).is_ok() {
+            self.changed();
+            let vps = self.scheduler.machine().guest(guest).vps.clone();
+            self.start(&vps);
+        }
+    }
+
     fn add_vp(&mut self, guest: GuestId) {
         let Some(&first) = self.scheduler.machine().guest(guest).vps.first() else {
             return;
@@ -251,7 +282,7 @@ impl Driver {
     fn start(&mut self, vps: &[VpId]) {
         let machine = self.scheduler.machine();
         let joins = |vp: &&VpId| {
-            machine.vp(**vp).state == VpState::Suspended && !machine.guest_of(**vp).stopped
+            machine.vp(**vp).state == VpState::Suspended && machine.guest_of(**vp).is_here()
         };
         let joining: Vec<VpId> = vps.iter().filter(joins).copied().collect();
         self.scheduler.start(self.now, vps);

@@ -50,6 +50,10 @@ pub(crate) enum Op {
         burst: u32,
         pause: u32,
     },
+    /// Makes a guest of one VP known that is let in later.
+    Define(Terms),
+    /// Lets a guest in that was defined, and starts it.
+    Admit(u8),
     StopGuest(u8),
     StopVp(u8),
     StartVp(u8),
@@ -130,6 +134,8 @@ fn op(kind: Kind) -> impl Strategy<Value = Op> {
     let affinities = if kind.affinity { 4 } else { 1 };
     prop_oneof![
         5 => guest(kind),
+        2 => terms().prop_map(Op::Define),
+        3 => any_one().prop_map(Op::Admit),
         1 => any_one().prop_map(Op::StopGuest),
         1 => any_one().prop_map(Op::StopVp),
         1 => any_one().prop_map(Op::StartVp),

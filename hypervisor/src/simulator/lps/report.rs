@@ -10,8 +10,7 @@ impl Lps<'_> {
     pub(super) fn crash(&mut self, now: Nanos, vp: VpId) -> Observed<()> {
         let machine = self.scheduler.machine();
         let guest = machine.vp(vp).guest;
-        let stopped = machine.guest(guest).stopped;
-        if stopped {
+        if !machine.guest(guest).is_here() {
             return Ok(());
         }
         let siblings = &machine.guest(guest).vps;

@@ -12,16 +12,20 @@ pub(crate) enum Form {
     Controls,
     AddVps,
     Interrupts,
+    Start,
+    Stop,
     LpOff,
     LpOn,
 }
 
-pub(crate) const FORMS: [(&str, Form); 7] = [
+pub(crate) const FORMS: [(&str, Form); 9] = [
     ("weight", Form::Controls),
     ("reserve", Form::Controls),
     ("cap", Form::Controls),
     ("add_vps", Form::AddVps),
     ("interrupts", Form::Interrupts),
+    ("start", Form::Start),
+    ("stop", Form::Stop),
     ("lp_off", Form::LpOff),
     ("lp_on", Form::LpOn),
 ];
@@ -29,7 +33,7 @@ pub(crate) const FORMS: [(&str, Form); 7] = [
 impl Form {
     /// Whether it concerns guests.
     pub(crate) fn of_guests(self) -> bool {
-        matches!(self, Form::Controls | Form::AddVps | Form::Interrupts)
+        !matches!(self, Form::LpOff | Form::LpOn)
     }
 }
 

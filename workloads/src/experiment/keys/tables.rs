@@ -231,6 +231,18 @@ pub(crate) static CHANGE: Keys = Keys {
             "the reserve of each VP from then on",
         ),
         within(&limits::CAP, AS_IT_IS, "the cap of each VP from then on"),
+        key(
+            "start",
+            Form::Truth,
+            NOT_DONE,
+            "starts the guests that are named, which are not there before",
+        ),
+        key(
+            "stop",
+            Form::Truth,
+            NOT_DONE,
+            "stops the guests that are named",
+        ),
         within(
             &limits::ADD_VPS,
             NOT_DONE,
