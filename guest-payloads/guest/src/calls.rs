@@ -38,6 +38,11 @@ pub fn reference_time(vp: &Vp) -> u64 {
     call(vp, Call::ReferenceTime, [0, 0]).unwrap_or(0)
 }
 
+/// CPU time that the VP was charged so far, in units of 100 ns; 0 where the host refuses to tell.
+pub fn runtime(vp: &Vp) -> u64 {
+    call(vp, Call::VpRuntime, [0, 0]).unwrap_or(0)
+}
+
 /// Sleeps until this reference time or an interrupt; gives the LP up where it has passed.
 pub fn idle_until(vp: &Vp, time: u64) {
     call(vp, Call::GuestIdle, [time, 0]);

@@ -237,7 +237,7 @@ impl Vcpu {
                     };
                 }
                 Ok(exit) => {
-                    let served = self.desk.serve(&exit, times.guest);
+                    let served = self.desk.serve(&exit, times.ran());
                     times.served();
                     if let Intercepted::Left(left) = served {
                         return left;

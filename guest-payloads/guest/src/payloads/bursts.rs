@@ -10,9 +10,11 @@ use apportion_abi::shared::{DemandRing, Value};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::fence;
 
-/// Does what the demand ring says, piece by piece.
+/// Does what the demand ring says, piece by piece. All CPU time that the VP is charged counts as work, sleeping and
+/// waking too: what a piece took too much or too little the next makes up for, so that the sum follows what was demanded.
 pub fn bursts(vp: &Vp) -> ! {
     let speed = Speed::measure(vp);
+    let mut demanded = 0_u64;
     loop {
         let taken = vp.demand.taken.load(Relaxed);
         // The host puts in more before it looks whether this one waits for it.
@@ -25,7 +27,22 @@ pub fn bursts(vp: &Vp) -> ! {
         let piece = &vp.demand.pieces[taken as usize % DemandRing::PIECES];
         let (at, run) = (piece.at.load(Relaxed), piece.run_ns.load(Relaxed));
         vp.demand.taken.store(taken.wrapping_add(1), Release);
-        burst(vp, at, speed.units(run));
+        demanded = demanded.saturating_add(run);
+        burst(vp, at, || pace(vp, &speed, demanded));
+    }
+}
+
+/// Works until the VP was charged about `demanded` ns in all. How long work takes is not known before: most of it first.
+fn pace(vp: &Vp, speed: &Speed, demanded: u64) {
+    const MOST: (u64, u64) = (7, 8);
+    let left = || demanded.saturating_sub(calls::runtime(vp) * UNIT_NS);
+    let most = left() / MOST.1 * MOST.0;
+    if most > 0 {
+        work(vp, speed.units(most));
+        let rest = left();
+        if rest > 0 {
+            work(vp, speed.units(rest));
+        }
     }
 }
 
@@ -40,15 +57,15 @@ pub fn probe(vp: &Vp, period: Ns, run: Ns) -> ! {
         if due < now {
             due += (now - due) / period * period;
         }
-        burst(vp, due, units);
+        burst(vp, due, || work(vp, units));
     }
 }
 
 /// Sleeps until it is time, works, and records how that went.
-fn burst(vp: &Vp, at: u64, units: u64) {
+fn burst(vp: &Vp, at: u64, work: impl FnOnce()) {
     time::sleep_until(vp, at);
     let start = time::now(vp);
-    work(vp, units);
+    work();
     vp.record(at, start, time::now(vp));
 }
 
