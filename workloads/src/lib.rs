@@ -14,6 +14,7 @@ mod experiment;
 pub mod limits;
 pub mod lint;
 pub mod predict;
+pub mod replay;
 mod schema;
 mod size;
 mod suggest;

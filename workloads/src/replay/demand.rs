@@ -1,0 +1,168 @@
+//! What a VM of a trace wants, in the time of the run: steps of mean demand, or its own pieces of work.
+
+use apportion_scheduler::Nanos;
+
+use super::bursts::{Part, WHOLE};
+use super::{Way, Work};
+use crate::traces::{Interval, TracedDemand, TracedVm};
+
+/// Mean demand of a whole VM over a while; the next follows at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Step {
+    length: Nanos,
+    /// Of that, how much is measured.
+    measured: Nanos,
+    lps: f64,
+}
+
+/// A piece of work as the trace has it, and how long it is until the same VP's next one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Gap {
+    at: Nanos,
+    run: Nanos,
+    until_next: Nanos,
+    measured: bool,
+}
+
+/// A VM's demand before it is scaled.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Demand {
+    /// Spread evenly over its guest's VPs.
+    Steps { vps: u32, steps: Vec<Step> },
+    /// By VP of its guest.
+    Native(Vec<Vec<Gap>>),
+}
+
+impl Demand {
+    pub(super) fn new(vm: &TracedVm, way: &Way) -> Demand {
+        let vps = way.vps_of(vm);
+        match &vm.demand {
+            TracedDemand::Means(intervals) => Demand::Steps {
+                vps,
+                steps: steps(intervals, way),
+            },
+            TracedDemand::Bursts(all) => {
+                let mut of_vps = vec![Vec::new(); vps as usize];
+                let inside = all.iter().filter(|it| it.at < way.span());
+                for burst in inside {
+                    // Its length is compressed as time is, so that its demand in LPs stays.
+                    let run = Nanos((burst.run.0 as f64 / way.speed).round() as u64);
+                    of_vps[(burst.vp % vps) as usize].push((way.in_run(burst.at), run));
+                }
+                Demand::Native(of_vps.into_iter().map(|of_vp| gaps(of_vp, way)).collect())
+            }
+        }
+    }
+
+    /// What it demands in the measured time, and what is cut off of it, when it is multiplied by `factor`.
+    pub(super) fn measured(&self, factor: f64, way: &Way) -> (Nanos, Nanos) {
+        let (mut demand, mut cut) = (0.0, 0.0);
+        let mut add = |wanted: f64, most: f64| {
+            demand += wanted.min(most);
+            cut += (wanted - most).max(0.0);
+        };
+        match self {
+            Demand::Steps { vps, steps } => {
+                for step in steps {
+                    let length = step.measured.0 as f64;
+                    add(length * step.lps * factor, length * f64::from(*vps));
+                }
+            }
+            Demand::Native(vps) => {
+                for gap in vps.iter().flatten().filter(|gap| gap.measured) {
+                    add(
+                        gap.run.0 as f64 * factor,
+                        gap.until_next.min(way.length()).0 as f64,
+                    );
+                }
+            }
+        }
+        (Nanos(demand.round() as u64), Nanos(cut.round() as u64))
+    }
+
+    /// About how many pieces of work it becomes.
+    pub(super) fn pieces(&self, factor: f64, way: &Way) -> u64 {
+        match self {
+            Demand::Steps { vps, steps } => {
+                let wanted =
+                    |it: &Step| it.length.0 as f64 * (it.lps * factor).min(f64::from(*vps));
+                let all: f64 = steps.iter().map(wanted).sum();
+                (all / way.burst_length.0 as f64) as u64
+            }
+            Demand::Native(vps) => vps.iter().map(|gaps| gaps.len() as u64).sum(),
+        }
+    }
+}
+
+/// When a VM's demand ends, as far as one can tell: it may have slept until a little after its last piece of work.
+pub(super) fn end(vm: &TracedVm) -> Nanos {
+    let pause = match &vm.demand {
+        TracedDemand::Means(_) => Nanos::ZERO,
+        TracedDemand::Bursts(all) => {
+            let pauses = all.windows(2).map(|pair| pair[1].at.since(pair[0].at));
+            pauses.max().unwrap_or_default()
+        }
+    };
+    vm.end() + pause
+}
+
+/// The whole run, step by step: nothing is demanded where the trace says nothing.
+fn steps(intervals: &[Interval], way: &Way) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut now = Nanos::ZERO;
+    let mut push = |until: Nanos, lps: f64| {
+        let until = until.min(way.length());
+        if until > now {
+            steps.push(Step {
+                length: until.since(now),
+                measured: until.since(now.max(way.warm_up)),
+                lps,
+            });
+            now = until;
+        }
+    };
+    for interval in intervals {
+        push(way.in_run(interval.from), 0.0);
+        push(way.in_run(interval.end()), interval.lps);
+    }
+    push(way.length(), 0.0);
+    steps
+}
+
+/// What each of a VM's VPs demands when its demand is multiplied by `factor`.
+pub(super) fn parts(steps: &[Step], vps: u32, factor: f64) -> Vec<Part> {
+    let part = |step: &Step| Part {
+        length: step.length,
+        billionths: ((step.lps * factor / f64::from(vps)).min(1.0) * WHOLE as f64).round() as u64,
+    };
+    steps.iter().map(part).collect()
+}
+
+fn gaps(mut pieces: Vec<(Nanos, Nanos)>, way: &Way) -> Vec<Gap> {
+    // Several of the trace's VPs may have become one.
+    pieces.sort();
+    let nexts = pieces
+        .iter()
+        .skip(1)
+        .map(|(at, _)| *at)
+        .chain([Nanos(u64::MAX)]);
+    let gap = |(&(at, run), next): (&(Nanos, Nanos), Nanos)| Gap {
+        at,
+        run,
+        until_next: next.since(at),
+        measured: at >= way.warm_up,
+    };
+    pieces.iter().zip(nexts).map(gap).collect()
+}
+
+/// The work of a VP with pieces of its own: multiplied, and none longer than it is until the next one.
+pub(super) fn native(gaps: &[Gap], factor: f64) -> Vec<Work> {
+    let work = |gap: &Gap| Work {
+        at: gap.at,
+        run: Nanos((gap.run.0 as f64 * factor).round() as u64).min(gap.until_next),
+    };
+    gaps.iter()
+        .map(work)
+        .filter(|it| it.run > Nanos::ZERO)
+        .collect()
+}
