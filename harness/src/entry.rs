@@ -11,8 +11,8 @@ use crate::snapshot::snapshot;
 use crate::verdict::{Judge, Row, Span, convergence, of_run, wakes};
 use apportion_hypervisor::{RunOutcome, RunSpec};
 use apportion_recording::{
-    Calibration, CrashEntry, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA, ServiceEntry, Status,
-    ToolEntry,
+    Calibration, CrashEntry, DemandRow, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA,
+    ServiceEntry, Status, ToolEntry,
 };
 use apportion_scheduler::{GuestId, Nanos};
 
@@ -46,6 +46,7 @@ pub(crate) fn run_entry(
     outcome: &RunOutcome,
     rows: &[Row],
     recorded: &Recorded,
+    demand: &[DemandRow],
 ) -> RunEntry {
     let (planned, closed) = (judge.planned, judge.closed);
     let counted = outcome.measured.as_ref().map(|both| {
@@ -81,7 +82,7 @@ pub(crate) fn run_entry(
         wakes,
         service: service(judge),
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
-        results: results(planned, outcome, closed, &recorded.bursts),
+        results: results(planned, outcome, closed, &recorded.bursts, demand),
         decisions: spec.decisions.then_some(recorded.decisions),
         counters: counted,
     }

@@ -4,6 +4,7 @@
 mod check;
 mod cli;
 mod counters;
+mod demand;
 mod details;
 mod engine;
 mod entry;

@@ -2,13 +2,16 @@
 
 mod events;
 
+use crate::demand;
 use crate::ledger::{Closed, Ledger};
 use crate::plan::Planned;
 use crate::snapshot::snapshot;
 use crate::watch::Watch;
 use apportion_hypervisor::counters::Snapshot;
 use apportion_hypervisor::dispatch_log::LogEntry;
-use apportion_hypervisor::{Action, Burst, Crash, Flow, Observer, Payload, RunOutcome, Said};
+use apportion_hypervisor::{
+    Action, Burst, Crash, Flow, Observer, Payload, Piece, RunOutcome, Said,
+};
 use apportion_recording::{BurstRow, DecisionRow, EventKind, EventRow, Writer};
 use apportion_scheduler::{AdmissionError, Entry, GuestId, Nanos, VpId};
 use events::row;
@@ -25,6 +28,8 @@ pub(crate) struct Recorded {
     /// How many decisions there are.
     pub(crate) decisions: u64,
     pub(crate) bursts: Vec<Burst>,
+    /// Of what was to be replayed, what fell due and was not done when the run was stopped, VP by VP.
+    pub(crate) undone: Vec<(VpId, Piece)>,
     /// When the latest counters were taken.
     pub(crate) counted_unix_ms: i64,
 }
@@ -78,7 +83,7 @@ impl<'a> Recorder<'a> {
             repetition,
             writer,
             ledger,
-            recorded,
+            mut recorded,
             ..
         } = self;
         let closed = ledger.close(outcome.measured_until);
@@ -87,6 +92,20 @@ impl<'a> Recorder<'a> {
             (closed.measured.end, EventKind::MeasureEnd),
         ] {
             writer.event(&row(planned, repetition, at, kind))?;
+        }
+        recorded.undone = demand::undone(planned, outcome, &recorded.bursts);
+        for (vp, piece) in &recorded.undone {
+            let (guest, vp) = planned.roster.owners[vp.index()];
+            writer.burst(&BurstRow {
+                experiment: planned.name().to_owned(),
+                repetition,
+                guest: planned.spec.guests[guest.index()].name.clone(),
+                vp,
+                due_ns: piece.at.0,
+                start_ns: None,
+                done_ns: None,
+                run_ns: piece.run.0,
+            })?;
         }
         writer.flush()?;
         Ok((closed, recorded))
@@ -133,8 +152,9 @@ impl Observer for Recorder<'_> {
             guest: self.guest_name(guest),
             vp,
             due_ns: burst.due.0,
-            start_ns: burst.start.0,
-            done_ns: burst.done.0,
+            start_ns: Some(burst.start.0),
+            done_ns: Some(burst.done.0),
+            run_ns: burst.run.0,
         })?)
     }
 

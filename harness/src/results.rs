@@ -8,7 +8,7 @@ use crate::statistics::quantile;
 use apportion_abi::shared::{Fold, Value};
 use apportion_hypervisor::counters::VpSnapshot;
 use apportion_hypervisor::{Burst, Features, Payload, RunOutcome, VpReport};
-use apportion_recording::ResultEntry;
+use apportion_recording::{DemandRow, ResultEntry};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use missed::missed;
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub(crate) fn results(
     outcome: &RunOutcome,
     closed: &Closed,
     bursts: &[Burst],
+    demand: &[DemandRow],
 ) -> Vec<ResultEntry> {
     let guests = planned.roster.guests();
     let entry = |guest: GuestId| {
@@ -38,6 +39,9 @@ pub(crate) fn results(
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
         let missed = missed(planned, outcome, guest, closed, &of_guest);
         values.extend(missed.map(|periods| ("missed".to_owned(), periods as f64)));
+        if let Some(row) = demand.iter().find(|row| row.guest == spec.name) {
+            tell_demand(row, &mut values);
+        }
         if let Some(counters) = &outcome.counters {
             let sum = |of: fn(&VpSnapshot) -> u64| -> f64 {
                 let of_vps = vps.iter().filter_map(|vp| counters.vps.get(vp.index()));
@@ -72,6 +76,24 @@ pub(crate) fn results(
         })
     };
     guests.filter_map(entry).collect()
+}
+
+/// How a guest fared that replays a trace.
+fn tell_demand(row: &DemandRow, values: &mut BTreeMap<String, f64>) {
+    let times = [
+        ("due_ns", row.due_ns),
+        ("received_ns", row.received_ns),
+        ("backlog_ns", row.backlog_ns),
+    ];
+    values.extend(times.map(|(name, ns)| (name.to_owned(), ns as f64)));
+    let stretches = [
+        ("stretch_p50", row.stretch_p50),
+        ("stretch_p95", row.stretch_p95),
+    ];
+    let there = stretches
+        .into_iter()
+        .filter_map(|(name, it)| Some((name.to_owned(), it?)));
+    values.extend(there);
 }
 
 /// The time over which what a guest's VPs report grew: from when it was read as
@@ -296,7 +318,7 @@ mod tests {
             }),
             ..outcome()
         };
-        let told = results(&planned, &outcome, &Closed::default(), &[]);
+        let told = results(&planned, &outcome, &Closed::default(), &[], &[]);
         assert_eq!(told[0].values["interrupts_posted"], 9.0);
         assert_eq!(told[0].values["interrupts_handled"], 9.0);
     }

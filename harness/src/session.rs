@@ -1,5 +1,6 @@
 //! The runs of one invocation, one after the other, into one recording.
 
+use crate::demand;
 use crate::entry::run_entry;
 use crate::exit::Failure;
 use crate::plan::{Plan, Planned};
@@ -95,8 +96,12 @@ impl Session {
         for row in &rows {
             self.writer.share(&row.share)?;
         }
-        let entry = run_entry(&judge, &spec, &outcome, &rows, &recorded);
-        let table = table::run(&judge, &entry, &rows);
+        let demand = demand::rows(&judge, &rows, &recorded);
+        for row in &demand {
+            self.writer.demand(row)?;
+        }
+        let entry = run_entry(&judge, &spec, &outcome, &rows, &recorded, &demand);
+        let table = table::run(&judge, &entry, &rows, &demand);
         let guests = rows
             .into_iter()
             .filter(|row| row.share.scope == Scope::Guest && !matches!(row.span, Span::Window(_)));

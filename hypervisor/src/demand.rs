@@ -4,7 +4,7 @@
 //! sleep, and want the next: the engine ends a dispatch when the burst is done
 //! and puts the VP to sleep until the next is due.
 
-use apportion_abi::{Ns, Payload};
+use apportion_abi::Payload;
 use apportion_scheduler::{After, Nanos, Random};
 
 /// What is left of a burst when it counts as done: the kick comes at a time,
@@ -100,59 +100,10 @@ impl Demand {
     }
 }
 
-/// What arrives for a VP with payload `bursts`, one piece of work after the other, whether the last is done or not.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrivals {
-    next: Nanos,
-    every: Nanos,
-    run: Nanos,
-    /// Where both are exponentially distributed.
-    random: Option<Random>,
-}
-
-impl Arrivals {
-    /// Of a VP that starts at `start`; `None` where its payload is another.
-    pub(crate) fn new(payload: Payload, seed: u64, stream: u64, start: Nanos) -> Option<Arrivals> {
-        let Payload::Bursts {
-            every: Ns(every),
-            run: Ns(run),
-            random,
-        } = payload
-        else {
-            return None;
-        };
-        let mut from = Random::stream(seed, stream);
-        Some(Arrivals {
-            // VPs do not start together.
-            next: start + Nanos(from.below(every)),
-            every: Nanos(every),
-            run: Nanos(run),
-            random: random.then_some(from),
-        })
-    }
-}
-
-impl Iterator for Arrivals {
-    /// When, and how much CPU time.
-    type Item = (Nanos, Nanos);
-
-    fn next(&mut self) -> Option<(Nanos, Nanos)> {
-        let at = self.next;
-        let (every, run) = match &mut self.random {
-            Some(random) => (
-                Nanos(random.exponential(self.every.0)),
-                Nanos(random.exponential(self.run.0)),
-            ),
-            None => (self.every, self.run),
-        };
-        self.next = at + every;
-        Some((at, run))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apportion_abi::Ns;
 
     const fn ms(ms: u64) -> Nanos {
         Nanos::from_millis(ms)
@@ -214,29 +165,5 @@ mod tests {
         let duty = on.as_secs_f64() / now.as_secs_f64();
         // Standard error about ¼ · ¾ · √(2/10000).
         assert!((duty - 0.25).abs() < 0.014, "{duty}");
-    }
-
-    #[test]
-    fn arrivals_have_the_means_they_were_given() {
-        let payload = |random| Payload::Bursts {
-            every: Ns(ms(10).0),
-            run: Ns(ms(2).0),
-            random,
-        };
-        let arrivals = |random| Arrivals::new(payload(random), 7, 3, ms(100)).unwrap();
-        let mut even = arrivals(false);
-        let (first, run) = even.next().unwrap();
-        assert!((ms(100)..ms(110)).contains(&first), "{first}");
-        assert_eq!((run, even.next()), (ms(2), Some((first + ms(10), ms(2)))));
-        let (mut last, mut sum) = (Nanos::ZERO, Nanos::ZERO);
-        for (at, run) in arrivals(true).take(10_000) {
-            assert!(at >= last);
-            last = at;
-            sum += run;
-        }
-        // Standard errors of 1 %.
-        assert!((last.as_secs_f64() - 100.1).abs() < 4.0, "{last}");
-        assert!((sum.as_secs_f64() - 20.0).abs() < 0.8, "{sum}");
-        assert!(Arrivals::new(Payload::Burn, 1, 0, ms(0)).is_none());
     }
 }

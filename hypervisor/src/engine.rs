@@ -156,6 +156,8 @@ pub struct Burst {
     pub start: Nanos,
     /// When it was done; of payload `clock`: the page's second reading.
     pub done: Nanos,
+    /// How much CPU time it was to take; of payload `clock` none.
+    pub run: Nanos,
 }
 
 /// A line that a guest said.

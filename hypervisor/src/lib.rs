@@ -3,6 +3,7 @@
 //! [`Engine`] is what the harness drives; [`kvm::KvmEngine`] is the real one, and
 //! [`SimulatorEngine`] drives the very same scheduler in virtual time.
 
+mod arrivals;
 mod clock;
 pub mod counters;
 mod demand;
@@ -18,6 +19,7 @@ mod run_spec;
 mod simulator;
 
 pub use apportion_abi::{Attack, Features, Ns, Payload, Processor};
+pub use arrivals::{Piece, RecordedDemand};
 pub use clock::Clock;
 pub use engine::{Burst, Crash, Engine, EngineError, Flow, Observer, RunOutcome, Said, VpReport};
 pub use run_spec::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};

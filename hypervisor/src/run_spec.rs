@@ -1,5 +1,6 @@
 //! What is to be run: guests, LPs, changes on the way. The same for every engine.
 
+use crate::arrivals::RecordedDemand;
 use crate::dispatch_log::LogEntry;
 use crate::engine::EngineError;
 use apportion_abi::{Payload, Processor, layout};
@@ -7,6 +8,7 @@ use apportion_scheduler::{
     AdmissionError, Config, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
     ReserveModel, Scheduler, Topology, VpId, WeightScope,
 };
+use std::sync::Arc;
 
 /// One run: which guests, on how many LPs, under which policy, for how long.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub struct GuestSpec {
     pub affinity: Option<LpSet>,
     /// What they do.
     pub payload: Payload,
+    /// Of payload `replay`: what it is to do.
+    pub demand: Option<Arc<RecordedDemand>>,
     /// Bytes of memory, a multiple of [`apportion_abi::layout::LARGE_PAGE`].
     pub memory: u64,
     /// What they see of the processor.
@@ -78,6 +82,7 @@ impl GuestSpec {
             controls,
             affinity: None,
             payload,
+            demand: None,
             memory: layout::LEAST_MEMORY,
             processor: Processor::Host,
             ticks: 0,

@@ -20,7 +20,7 @@ macro_rules! shipped {
 }
 
 /// Each shipped experiment, those of the [`suite`] first.
-const SHIPPED: [(&str, &str); 29] = shipped![
+const SHIPPED: [(&str, &str); 31] = shipped![
     "production-test",
     "three-weights",
     "tlfs",
@@ -50,6 +50,8 @@ const SHIPPED: [(&str, &str); 29] = shipped![
     "elapsed-bursts-reserves",
     "numa",
     "hundred-to-one",
+    "replay",
+    "replay-half",
 ];
 
 /// How many of them are the suite: each control and reading of a reserve once, in some 80 s.

@@ -25,7 +25,7 @@ pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, 
 pub use duration::{DurationError, parse_duration};
 pub use experiment::{
     Action, Axis, Change, Claim, Experiment, ExperimentError, Guest, Measure, Misfit, Overrides,
-    Setting, SettingError, Simulator, Sweep, Together, Unit,
+    Replay, Setting, SettingError, Simulator, Sweep, Together, Unit,
 };
 pub use schema::schema;
 pub use size::{Bytes, SizeError, parse_size};

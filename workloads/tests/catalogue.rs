@@ -276,12 +276,12 @@ fn every_key_is_read() {
 fn an_unknown_name_is_answered_with_the_nearest_and_all() {
     insta::assert_snapshot!(find("production").unwrap_err(), @r"
     no shipped experiment is called `production`: did you mean `production-test`?
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`, `replay`, `replay-half`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
     insta::assert_snapshot!(load("friedman").unwrap_err(), @r"
     no shipped experiment is called `friedman`
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`, `replay`, `replay-half`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
 }

@@ -16,7 +16,7 @@ pub use processor::{Features, Processor};
 pub use start::{ImageHeader, StartPage};
 
 /// Changes whenever anything in this crate changes its meaning.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The most VPs that one guest may have: their lines and stacks have fixed places.
 pub const MAX_VPS: u32 = 64;

@@ -216,6 +216,8 @@ payloads! {
         /// In which way.
         attack: Attack,
     }
+    /// Each VP does again what was recorded elsewhere: the host puts it into its demand ring.
+    14 "replay" Replay
 }
 
 impl Payload {
@@ -223,7 +225,10 @@ impl Payload {
     pub const fn records(self) -> bool {
         matches!(
             self,
-            Payload::Bursts { .. } | Payload::Probe { .. } | Payload::Clock { .. }
+            Payload::Bursts { .. }
+                | Payload::Probe { .. }
+                | Payload::Clock { .. }
+                | Payload::Replay
         )
     }
 }

@@ -25,14 +25,14 @@ pub use counters::{
     VpRates,
 };
 pub use manifest::{
-    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, SettingEntry,
-    SimulatorEntry, Status, ToolEntry,
+    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, HostEntry, Manifest, ReplayEntry,
+    SettingEntry, SimulatorEntry, Status, ToolEntry, TracedEntry,
 };
 pub use reader::{Rows, read_manifest, read_rows};
 pub use result_entry::ResultEntry;
 pub use rows::{
-    BurstRow, Check, DecisionRow, DispatchRow, EventKind, EventRow, Reason, Scope, ShareRow,
-    SummaryRow, Verdict,
+    BurstRow, Check, DecisionRow, DemandRow, DispatchRow, EventKind, EventRow, Fared, Reason,
+    Scope, ShareRow, SummaryRow, Verdict,
 };
 pub use run_entry::{
     Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, ServiceEntry,
@@ -41,7 +41,7 @@ pub use run_entry::{
 pub use writer::{RecordingError, Writer};
 
 /// The schema that this crate writes. It changes whenever a column does.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The names of the files in a recording.
 pub mod files {
@@ -51,7 +51,7 @@ pub mod files {
     pub const DISPATCHES: &str = "dispatches.csv";
     /// Everything else that a share depends on.
     pub const EVENTS: &str = "events.csv";
-    /// What guests with payload `bursts` or `probe` did, by their own clock.
+    /// What guests with payload `bursts`, `probe` or `replay` did, by their own clock.
     pub const BURSTS: &str = "bursts.csv";
     /// Every call of the scheduler, where it was asked for.
     pub const DECISIONS: &str = "decisions.csv";
@@ -61,12 +61,15 @@ pub mod files {
     pub const CLAIMS: &str = "claims.csv";
     /// One row per experiment and guest over all repetitions.
     pub const SUMMARY: &str = "summary.csv";
+    /// What guests that replay a trace demanded and received, where there are some.
+    pub const DEMAND: &str = "demand.csv";
     /// Performance counters as percentages and rates, in PDH-CSV 4.0.
     pub const COUNTERS: &str = "counters.csv";
     /// The last of them per run, in Prometheus' text format.
     pub const METRICS: &str = "metrics.prom";
     /// All of them.
-    pub const ALL: [&str; 10] = [
-        MANIFEST, DISPATCHES, EVENTS, BURSTS, DECISIONS, SHARES, CLAIMS, SUMMARY, COUNTERS, METRICS,
+    pub const ALL: [&str; 11] = [
+        MANIFEST, DISPATCHES, EVENTS, BURSTS, DECISIONS, SHARES, CLAIMS, SUMMARY, DEMAND, COUNTERS,
+        METRICS,
     ];
 }

@@ -125,6 +125,8 @@ pub struct ExperimentEntry {
     pub simulator: SimulatorEntry,
     /// The guests, with the controls that they begin with.
     pub guests: Vec<GuestEntry>,
+    /// Traces whose demand guests do again, one entry per `[[guest]]` entry.
+    pub replays: Vec<ReplayEntry>,
     /// What is altered on the way, in order of time, one entry per guest and per added VP.
     pub changes: Vec<ChangeEntry>,
 }
@@ -176,6 +178,46 @@ pub struct GuestEntry {
     pub processor: String,
     /// Timer interrupts that each VP gets in a second.
     pub ticks: u32,
+    /// Whose demand it replays, where it does.
+    pub replays: Option<TracedEntry>,
+}
+
+/// The VM of a trace whose demand a guest replays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracedEntry {
+    /// What the trace calls it.
+    pub vm: String,
+    /// CPU time that it demands in the measured time, scaled and cut, ns.
+    pub demand_ns: u64,
+    /// CPU time that was cut off of that, since a VP cannot use more than one LP, ns.
+    pub cut_ns: u64,
+}
+
+/// How a trace is replayed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplayEntry {
+    /// The `[[guest]]` entry.
+    pub group: String,
+    /// The file or folder, or `shipped:` and a name.
+    pub trace: String,
+    /// SHA-256 of the file, hexadecimal; empty for a folder.
+    pub sha256: Option<String>,
+    /// In which format it is.
+    pub format: String,
+    /// The time of the trace at which the guests are started, ns.
+    pub from_ns: u64,
+    /// Trace time per time of the run.
+    pub speed: f64,
+    /// Mean length of a burst, ns.
+    pub burst_length_ns: u64,
+    /// Whether the lengths are exponentially distributed.
+    pub random: bool,
+    /// Of what is random, in every repetition.
+    pub seed: u64,
+    /// What the mean demand of all its guests was to be, as a multiple of the LPs.
+    pub overcommit: Option<f64>,
+    /// What every VM's demand was multiplied by for that.
+    pub factor: f64,
 }
 
 /// One alteration as planned.

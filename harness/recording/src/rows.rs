@@ -150,7 +150,8 @@ pub struct DecisionRow {
 
 /// A row of `bursts.csv`: a piece of work in a guest's own time.
 ///
-/// Timestamps are nanoseconds since the recording's start, in steps of 100.
+/// Timestamps are nanoseconds since the recording's start, in steps of 100. What is replayed and was not done when the
+/// run was stopped has neither begin nor end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BurstRow {
     /// The experiment's name.
@@ -164,9 +165,72 @@ pub struct BurstRow {
     /// When it was due: arrived, or was to wake.
     pub due_ns: u64,
     /// When the guest began with it.
-    pub start_ns: u64,
+    pub start_ns: Option<u64>,
     /// When it was done.
-    pub done_ns: u64,
+    pub done_ns: Option<u64>,
+    /// The CPU time that it was to take.
+    pub run_ns: u64,
+}
+
+/// How a guest fared that replays what a trace demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fared {
+    /// It received what it demanded.
+    #[default]
+    Met,
+    /// It received less, and no less than the formula promised: it demanded more than was its due.
+    BeyondDue,
+    /// It received less than it demanded and than the formula promised.
+    Short,
+}
+
+impl fmt::Display for Fared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Fared::Met => "met",
+            Fared::BeyondDue => "beyond-due",
+            Fared::Short => "short",
+        })
+    }
+}
+
+/// A row of `demand.csv`: what a guest that replays a trace demanded and received in the measured time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DemandRow {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Counted from 1.
+    pub repetition: u32,
+    /// The engine that produced the numbers.
+    pub engine: String,
+    /// The guest's name.
+    pub guest: String,
+    /// What the trace calls it.
+    pub vm: String,
+    /// Its number of VPs.
+    pub vps: u32,
+    /// CPU time that the trace demands, scaled and cut.
+    pub trace_ns: u64,
+    /// Bursts that fell due.
+    pub bursts: u64,
+    /// CPU time of those.
+    pub due_ns: u64,
+    /// CPU time received.
+    pub received_ns: u64,
+    /// CPU time that had fallen due and was not received as measuring began.
+    pub backlog_before_ns: u64,
+    /// The same as it ended.
+    pub backlog_ns: u64,
+    /// Bursts that fell due in the measured time and were not done by its end.
+    pub unfinished: u64,
+    /// Time from when a burst was due until it was done, or measuring ended, ÷ the CPU time it takes: the median; empty
+    /// without bursts.
+    pub stretch_p50: Option<f64>,
+    /// The 95th percentile of that.
+    pub stretch_p95: Option<f64>,
+    /// Whether it got what it demanded.
+    pub fared: Fared,
 }
 
 /// Whether a row speaks of a guest or of one of its VPs.

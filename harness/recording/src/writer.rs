@@ -4,7 +4,7 @@ use crate::claim_row::ClaimRow;
 use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
-use crate::rows::{BurstRow, DecisionRow, DispatchRow, EventRow, ShareRow, SummaryRow};
+use crate::rows::{BurstRow, DecisionRow, DemandRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use crate::table::Table;
 use serde::Serialize;
 use std::fs::{self, File};
@@ -82,6 +82,8 @@ pub struct Writer {
     bursts: Table,
     /// Where the manifest says so.
     decisions: Option<Table>,
+    /// Where the manifest says that a trace is replayed.
+    demand: Option<Table>,
     shares: Table,
     counters: CounterFiles,
 }
@@ -122,6 +124,12 @@ impl Writer {
             decisions: manifest
                 .decisions
                 .then(|| Table::create::<DecisionRow>(dir, files::DECISIONS))
+                .transpose()?,
+            demand: manifest
+                .experiments
+                .iter()
+                .any(|experiment| !experiment.replays.is_empty())
+                .then(|| Table::create::<DemandRow>(dir, files::DEMAND))
                 .transpose()?,
             shares: Table::create::<ShareRow>(dir, files::SHARES)?,
             counters: CounterFiles::new(dir, manifest),
@@ -171,6 +179,17 @@ impl Writer {
         }
     }
 
+    /// Appends how a guest fared that replays a trace, if the recording has any.
+    ///
+    /// # Errors
+    /// Where the disk refuses it.
+    pub fn demand(&mut self, row: &DemandRow) -> Result<(), RecordingError> {
+        match &mut self.demand {
+            Some(demand) => demand.append(row),
+            None => Ok(()),
+        }
+    }
+
     /// Appends measured shares.
     ///
     /// # Errors
@@ -202,8 +221,11 @@ impl Writer {
         self.dispatches.flush()?;
         self.events.flush()?;
         self.bursts.flush()?;
-        if let Some(decisions) = &mut self.decisions {
-            decisions.flush()?;
+        for table in [&mut self.decisions, &mut self.demand]
+            .into_iter()
+            .flatten()
+        {
+            table.flush()?;
         }
         self.shares.flush()?;
         self.counters.flush()

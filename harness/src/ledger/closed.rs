@@ -11,6 +11,8 @@ pub(crate) struct Closed {
     pub(super) cells: Vec<Window>,
     /// What was measured.
     pub(crate) measured: Range<Nanos>,
+    /// By VP: CPU time received before that, ns.
+    pub(crate) warmed_up: Vec<f64>,
     /// When changes were due, each time once.
     pub(super) changes: Vec<Nanos>,
     /// By VP: when it began to exist.
@@ -35,6 +37,7 @@ impl Default for Closed {
         Closed {
             cells: Vec::new(),
             measured: Nanos::ZERO..Nanos::ZERO,
+            warmed_up: Vec::new(),
             changes: Vec::new(),
             begun: Vec::new(),
             gone: Vec::new(),

@@ -68,6 +68,8 @@ pub(crate) struct Ledger {
     wakes: Wakes,
     idleness: Idleness,
     last_lp: Vec<Option<LpId>>,
+    /// By VP: CPU time received before measuring began, ns.
+    warmed_up: Vec<f64>,
 }
 
 impl Ledger {
@@ -81,6 +83,7 @@ impl Ledger {
             wakes: Wakes::new(spec, &roster.owners),
             idleness: Idleness::new(spec),
             last_lp: vec![None; roster.owners.len()],
+            warmed_up: vec![0.0; roster.owners.len()],
             spec: spec.clone(),
             roster: roster.clone(),
         }
@@ -196,6 +199,12 @@ impl Ledger {
         if let Some(cell) = cells.at(start) {
             cell.sums.vps[vp].dispatches += 1.0;
         }
+        let before = dispatch.start..dispatch.end.min(cells.measured.start);
+        if before.start < before.end {
+            let length = dispatch.end.since(dispatch.start).0 as f64;
+            let part = before.end.since(before.start).0 as f64 / length;
+            self.warmed_up[vp] += part * dispatch.ran.0 as f64;
+        }
         if let Some(cell) = cells.at(dispatch.end) {
             cell.precision.migrations += u64::from(moved);
             // Both have used their slice up.
@@ -275,6 +284,7 @@ impl Ledger {
         window::expect(&mut windows, |a, b| piece(a) == piece(b));
         Closed {
             measured: start..end,
+            warmed_up: self.warmed_up,
             begun,
             gone,
             controls,

@@ -3,9 +3,11 @@
 use super::Planned;
 use apportion_hypervisor::{Action, Change};
 use apportion_recording::{
-    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, SettingEntry, SimulatorEntry,
+    ActionEntry, ChangeEntry, ExperimentEntry, GuestEntry, ReplayEntry, SettingEntry,
+    SimulatorEntry, TracedEntry,
 };
 use apportion_scheduler::GuestId;
+use apportion_workloads::replay::{Prepared, ReplayedVm};
 use apportion_workloads::{Guest, Payload, Setting, find};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -44,7 +46,15 @@ impl Planned {
                 overhead_ns: spec.simulator.overhead.0,
                 kick_latency_ns: spec.simulator.kick_latency.0,
             },
-            guests: experiment.guests.iter().map(guest).collect(),
+            guests: (0..)
+                .zip(&experiment.guests)
+                .map(|(index, it)| guest(it, self.traced(GuestId(index))))
+                .collect(),
+            replays: self
+                .replays
+                .iter()
+                .map(|it| replay(it, spec.seed))
+                .collect(),
             changes: spec.changes.iter().map(|it| self.change(it)).collect(),
         }
     }
@@ -82,7 +92,30 @@ fn settings(settings: &[Setting]) -> Vec<SettingEntry> {
     settings.iter().map(entry).collect()
 }
 
-fn guest(guest: &Guest) -> GuestEntry {
+fn replay(prepared: &Prepared, seed: u64) -> ReplayEntry {
+    let Prepared {
+        replay,
+        trace,
+        sha256,
+        format,
+        replayed,
+    } = prepared;
+    ReplayEntry {
+        group: replay.group.clone(),
+        trace: trace.clone(),
+        sha256: sha256.clone(),
+        format: format.to_string(),
+        from_ns: replay.from.0,
+        speed: replay.speed,
+        burst_length_ns: replay.burst_length.0,
+        random: replay.random,
+        seed,
+        overcommit: replay.overcommit.as_ref().map(|it| *it.get_ref()),
+        factor: replayed.factor,
+    }
+}
+
+fn guest(guest: &Guest, traced: Option<&ReplayedVm>) -> GuestEntry {
     GuestEntry {
         name: guest.name.clone(),
         group: guest.group.clone(),
@@ -97,6 +130,11 @@ fn guest(guest: &Guest) -> GuestEntry {
         memory_bytes: guest.memory,
         processor: guest.processor.to_string(),
         ticks: guest.ticks,
+        replays: traced.map(|vm| TracedEntry {
+            vm: vm.id.clone(),
+            demand_ns: vm.demand.0,
+            cut_ns: vm.cut.0,
+        }),
     }
 }
 

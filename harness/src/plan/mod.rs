@@ -8,7 +8,8 @@ use crate::cli::RunArguments;
 use crate::exit::Failure;
 use anyhow::anyhow;
 use apportion_hypervisor::RunSpec;
-use apportion_scheduler::Nanos;
+use apportion_scheduler::{GuestId, Nanos};
+use apportion_workloads::replay::{Prepared, ReplayedVm, prepare};
 use apportion_workloads::{Claim, Experiment, Guest, Overrides, expected, load, suite};
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -25,6 +26,8 @@ pub(crate) struct Planned {
     pub(crate) spec: RunSpec,
     /// Who is who in it.
     pub(crate) roster: Roster,
+    /// The traces that its guests replay.
+    pub(crate) replays: Vec<Prepared>,
 }
 
 /// Everything that one invocation runs.
@@ -171,6 +174,7 @@ fn planned(
     let lps = arguments.lps.or(experiment.lps).unwrap_or(host_lps);
     experiment.lps = Some(lps);
 
+    let replays = prepare(&mut experiment, lps).map_err(Failure::refused)?;
     let refused =
         |error: &dyn Display| Failure::refused(anyhow!("experiment {}: {error}", experiment.name));
     experiment.check_changes().map_err(|e| refused(&e))?;
@@ -183,12 +187,14 @@ fn planned(
         experiment.reserve_model,
     )
     .map_err(|e| refused(&e))?;
-    let spec = spec::run_spec(&experiment, lps, arguments.decisions).map_err(|e| refused(&e))?;
+    let spec =
+        spec::run_spec(&experiment, &replays, lps, arguments.decisions).map_err(|e| refused(&e))?;
     spec.check_admission().map_err(|e| refused(&e))?;
     Ok(Planned {
         roster: Roster::new(&spec),
         experiment,
         spec,
+        replays,
     })
 }
 
@@ -209,6 +215,14 @@ impl Planned {
             1 => self.name().to_owned(),
             all => format!("{} {repetition}/{all}", self.name()),
         }
+    }
+
+    /// Whose demand a guest replays, if it does.
+    pub(crate) fn traced(&self, guest: GuestId) -> Option<&ReplayedVm> {
+        let of = |it: &&Prepared| it.replay.guests.contains(&guest.index());
+        let prepared = self.replays.iter().find(of)?;
+        let vm = guest.index() - prepared.replay.guests.start;
+        prepared.replayed.vms.get(vm)
     }
 
     /// Warm-up and measured time of one run.

@@ -1,9 +1,13 @@
 //! From an experiment to what an engine runs.
 
-use apportion_hypervisor::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};
+use apportion_hypervisor::{
+    Action, Change, GuestSpec, Piece, RecordedDemand, RunSpec, SimulatorSpec,
+};
 use apportion_scheduler::{Controls, ControlsError, GuestId, LpId};
 use apportion_workloads as workloads;
 use apportion_workloads::Experiment;
+use apportion_workloads::replay::{Prepared, ReplayedVm, Work};
+use std::sync::Arc;
 
 /// What an engine runs. The experiment's LPs have been decided.
 ///
@@ -11,10 +15,11 @@ use apportion_workloads::Experiment;
 /// Where a change contradicts itself, which reading the experiment has excluded.
 pub(super) fn run_spec(
     experiment: &Experiment,
+    replays: &[Prepared],
     lps: u32,
     decisions: bool,
 ) -> Result<RunSpec, ControlsError> {
-    let guests = experiment
+    let mut guests: Vec<GuestSpec> = experiment
         .guests
         .iter()
         .map(|guest| GuestSpec {
@@ -26,11 +31,18 @@ pub(super) fn run_spec(
                 .as_ref()
                 .map(|lps| lps.iter().copied().map(LpId).collect()),
             payload: guest.payload,
+            demand: None,
             memory: guest.memory,
             processor: guest.processor,
             ticks: guest.ticks,
         })
         .collect();
+    for prepared in replays {
+        let guests = &mut guests[prepared.replay.guests.clone()];
+        for (guest, vm) in guests.iter_mut().zip(&prepared.replayed.vms) {
+            guest.demand = Some(Arc::new(recorded(vm)));
+        }
+    }
     Ok(RunSpec {
         lps,
         nodes: experiment.nodes,
@@ -49,6 +61,17 @@ pub(super) fn run_spec(
             kick_latency: experiment.simulator.kick_latency,
         },
     })
+}
+
+fn recorded(vm: &ReplayedVm) -> RecordedDemand {
+    let piece = |work: &Work| Piece {
+        at: work.at,
+        run: work.run,
+    };
+    let vps = vm.work.iter();
+    RecordedDemand {
+        vps: vps.map(|work| work.iter().map(piece).collect()).collect(),
+    }
 }
 
 /// One change per guest and per added VP; controls that a change leaves out are what they were.
@@ -161,6 +184,7 @@ pub(crate) mod tests {
             experiment: Experiment::parse(text, "example.toml").unwrap(),
             roster: Roster::new(&spec),
             spec,
+            replays: Vec::new(),
         }
     }
 
@@ -191,7 +215,7 @@ pub(crate) mod tests {
             add_vps = 2
         "#;
         let experiment = Experiment::parse(text, "x.toml").unwrap();
-        let spec = run_spec(&experiment, 2, false).unwrap();
+        let spec = run_spec(&experiment, &[], 2, false).unwrap();
         let told: Vec<_> = spec
             .changes
             .iter()

@@ -3,12 +3,13 @@
 //! Writing to a String cannot fail.
 
 use super::changes::{convergence, phases, stays, wakes};
+use super::demand::replays;
 use super::mark;
 use super::results::results;
 use crate::ledger::BIN;
 use crate::statistics::quantile;
 use crate::verdict::{Judge, Row, Span, WINDOWS, lag_limit};
-use apportion_recording::{Check, ExperimentEntry, RunEntry, Scope, ShareRow, Verdict};
+use apportion_recording::{Check, DemandRow, ExperimentEntry, RunEntry, Scope, ShareRow, Verdict};
 use apportion_scheduler::Nanos;
 use std::fmt::Write as _;
 
@@ -19,7 +20,13 @@ pub(super) const NAMED: usize = 8;
 const IDLE_TOLD_PCT: f64 = 0.01;
 
 /// All of them.
-pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, rows: &[Row]) {
+pub(super) fn describe(
+    text: &mut String,
+    judge: &Judge<'_>,
+    run: &RunEntry,
+    rows: &[Row],
+    demand: &[DemandRow],
+) {
     let experiment = judge.planned.entry();
     for ceiling in experiment.ceilings().iter().take(NAMED) {
         let _ = writeln!(text, "expected    {ceiling}");
@@ -35,7 +42,8 @@ pub(super) fn describe(text: &mut String, judge: &Judge<'_>, run: &RunEntry, row
     phases(text, run, rows);
     convergence(text, run);
     wakes(text, run);
-    results(text, run, NAMED);
+    replays(text, &experiment, demand);
+    results(text, run, demand, NAMED);
     for crash in &run.crashed {
         let _ = writeln!(text, "crashed     {crash}");
     }

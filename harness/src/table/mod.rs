@@ -3,6 +3,7 @@
 mod changes;
 mod claims;
 mod counters;
+mod demand;
 mod lines;
 mod results;
 mod run;

@@ -1,11 +1,14 @@
 //! The lines of what guests report of themselves.
 
-use apportion_recording::RunEntry;
+use apportion_recording::{DemandRow, RunEntry};
 use std::fmt::Write as _;
 
-/// One line per guest that has something to tell; so many guests at the most.
-pub(super) fn results(text: &mut String, run: &RunEntry, most: usize) {
-    let lines = run.results.iter().map(|entry| (entry, entry.to_string()));
+/// One line per guest that has something to tell, and does not replay what a trace `demand`s, which is told elsewhere; so
+/// many guests at the most.
+pub(super) fn results(text: &mut String, run: &RunEntry, demand: &[DemandRow], most: usize) {
+    let replays = |guest: &str| demand.iter().any(|row| row.guest == guest);
+    let entries = run.results.iter().filter(|entry| !replays(&entry.guest));
+    let lines = entries.map(|entry| (entry, entry.to_string()));
     for (entry, told) in lines.filter(|(_, told)| !told.is_empty()).take(most) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "results     {}: {told}", entry.guest);

@@ -4,7 +4,7 @@ use super::{lines, mark};
 use crate::plan::Planned;
 use crate::verdict::{Judge, Row, guest_shares, of_guest};
 use apportion_hypervisor::Action;
-use apportion_recording::{RunEntry, ShareRow, Verdict};
+use apportion_recording::{DemandRow, RunEntry, ShareRow, Verdict};
 use apportion_scheduler::{Controls, GuestId, Nanos, Reserve, WeightScope};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
@@ -20,7 +20,12 @@ const MANY: usize = 16;
 const WORST: usize = 4;
 
 /// One run: a row per guest, then what the machine delivered and how precisely.
-pub(crate) fn run(judge: &Judge<'_>, entry: &RunEntry, rows: &[Row]) -> String {
+pub(crate) fn run(
+    judge: &Judge<'_>,
+    entry: &RunEntry,
+    rows: &[Row],
+    demand: &[DemandRow],
+) -> String {
     let mut text = head(judge, entry);
     if rows.is_empty() {
         text.push_str("nothing was measured: the run was stopped during its warm-up");
@@ -28,7 +33,7 @@ pub(crate) fn run(judge: &Judge<'_>, entry: &RunEntry, rows: &[Row]) -> String {
     }
     text.push_str(&guests(judge, entry, rows));
     text.push_str("\n\n");
-    lines::describe(&mut text, judge, entry, rows);
+    lines::describe(&mut text, judge, entry, rows, demand);
     text
 }
 

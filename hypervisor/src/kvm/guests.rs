@@ -7,7 +7,7 @@ use super::resident::resident;
 use super::shared::{Shared, VpInfo};
 use super::time::{GuestTime, HostTime};
 use super::vcpu::{self, StepError, Vcpu};
-use crate::demand::Arrivals;
+use crate::arrivals::Arrivals;
 use crate::dispatch_log::LogEntry;
 use crate::engine::{Burst, EngineError, Said, VpReport};
 use crate::guest::{GuestMemory, Model};
@@ -52,7 +52,7 @@ struct Guest {
     features: Features,
     /// Whether its VPs read the time by their page.
     tells_time: bool,
-    payload: Payload,
+    spec: GuestSpec,
     vps: Vec<Vp>,
     /// Keeps the VM alive as long as its VPs.
     _vm: VmFd,
@@ -67,8 +67,12 @@ struct Vp {
     /// Of its records, overwritten before they were read.
     lost: u64,
     arrivals: Option<Arrivals>,
+    /// The same once more, as far as it has recorded them.
+    recorded: Option<Arrivals>,
     /// Into its demand ring.
     written: u64,
+    /// Of those, how many [`Vp::recorded`] has passed.
+    passed: u64,
     /// What that was before it was last filled.
     filled_from: u64,
     /// What it reported as measuring began.
@@ -102,7 +106,7 @@ impl Builder<'_> {
                     })?;
             let (guest, vcpus) = built;
             for (vp, vcpu) in guest.vps.iter().zip(vcpus) {
-                let info = VpInfo::of(&vcpu, id, guest.payload);
+                let info = VpInfo::of(&vcpu, id, guest.spec.payload);
                 vps.push((vp.id, vcpu, info));
             }
             list.push(guest);
@@ -180,7 +184,9 @@ impl Builder<'_> {
             seen: 0,
             lost: 0,
             arrivals: None,
+            recorded: None,
             written: 0,
+            passed: 0,
             filled_from: 0,
             before: Vec::new(),
         };
@@ -190,7 +196,7 @@ impl Builder<'_> {
             log,
             features: model.features,
             tells_time,
-            payload: spec.payload,
+            spec: spec.clone(),
             vps: numbers.into_iter().map(vp).collect(),
             _vm: vm,
         };
@@ -224,9 +230,9 @@ impl Guests {
     /// The guests start at `now`: their demand begins.
     pub(super) fn start(&mut self, now: Nanos, seed: u64) {
         for guest in &mut self.list {
-            for vp in &mut guest.vps {
+            for (index, vp) in (0..).zip(&mut guest.vps) {
                 if self.present[vp.id.index()] {
-                    vp.start(guest.payload, now, seed);
+                    vp.start(&guest.spec, index, now, seed);
                 }
             }
         }
@@ -236,8 +242,8 @@ impl Guests {
     pub(super) fn add(&mut self, id: VpId, now: Nanos, seed: u64) {
         self.present[id.index()] = true;
         for guest in &mut self.list {
-            for vp in guest.vps.iter_mut().filter(|vp| vp.id == id) {
-                vp.start(guest.payload, now, seed);
+            for (index, vp) in (0..).zip(&mut guest.vps).filter(|(_, vp)| vp.id == id) {
+                vp.start(&guest.spec, index, now, seed);
             }
         }
     }
@@ -265,7 +271,7 @@ impl Guests {
                 if guest.fill_demand(vp) {
                     found.happened.extend(shared.wake(guest.vps[vp].id));
                 }
-                if guest.payload.records() {
+                if guest.spec.payload.records() {
                     guest.read_records(vp, &mut found.bursts);
                 }
             }
@@ -340,8 +346,27 @@ impl Guests {
 }
 
 impl Vp {
-    fn start(&mut self, payload: Payload, now: Nanos, seed: u64) {
-        self.arrivals = Arrivals::new(payload, seed, u64::from(self.id.0), now);
+    fn start(&mut self, guest: &GuestSpec, index: u32, now: Nanos, seed: u64) {
+        self.arrivals = Arrivals::new(guest, index, seed, u64::from(self.id.0), now);
+        self.recorded = self.arrivals.clone();
+    }
+
+    /// The CPU time of the piece that it recorded next, having overwritten `lost` before that. It
+    /// may claim any number; no more were done than were put in.
+    fn recorded_run(&mut self, lost: u64, payload: Payload) -> Nanos {
+        let Some(recorded) = &mut self.recorded else {
+            return match payload {
+                Payload::Probe { run, .. } => Nanos(run.0),
+                _ => Nanos::ZERO,
+            };
+        };
+        let skip = lost.min(self.written.saturating_sub(self.passed));
+        self.passed += skip;
+        let piece = recorded
+            .nth(skip as usize)
+            .filter(|_| self.passed < self.written);
+        self.passed += 1;
+        piece.map_or(Nanos::ZERO, |piece| piece.run)
     }
 }
 
@@ -354,13 +379,14 @@ impl Guest {
         };
         let number = index as u32;
         let room = self.memory.demand_room(number, vp.written);
-        if room > 0 {
-            vp.filled_from = vp.written;
-        }
-        for (at, run) in arrivals.take(room as usize) {
-            let at = self.time.to_guest(at);
-            self.memory.put_demand(number, vp.written, at, run.0);
+        let before = vp.written;
+        for piece in arrivals.take(room as usize) {
+            let at = self.time.to_guest(piece.at);
+            self.memory.put_demand(number, vp.written, at, piece.run.0);
             vp.written = vp.written.wrapping_add(1);
+        }
+        if vp.written != before {
+            vp.filled_from = before;
         }
         // Asked afterwards: it may have taken its last piece, and found no other, meanwhile. And asked
         // each time: it may have found none before, and go to sleep only after it was woken.
@@ -371,11 +397,15 @@ impl Guest {
         let vp = &mut self.vps[index];
         let (records, lost) = self.memory.records(index as u32, &mut vp.seen);
         vp.lost = vp.lost.saturating_add(lost);
-        bursts.extend(records.into_iter().map(|record| Burst {
-            vp: vp.id,
-            due: self.time.to_engine(record.due),
-            start: self.time.to_engine(record.start),
-            done: self.time.to_engine(record.done),
-        }));
+        let mut skipped = lost;
+        for record in records {
+            bursts.push(Burst {
+                vp: vp.id,
+                due: self.time.to_engine(record.due),
+                start: self.time.to_engine(record.start),
+                done: self.time.to_engine(record.done),
+                run: vp.recorded_run(std::mem::take(&mut skipped), self.spec.payload),
+            });
+        }
     }
 }

@@ -1,12 +1,19 @@
 //! Payloads that sleep by themselves: work that comes in pieces, each at its time or after a pause.
 
 use super::program::Act;
-use crate::demand::Arrivals;
+use crate::arrivals::{Arrivals, Piece};
+use crate::run_spec::GuestSpec;
 use apportion_abi::{Ns, Payload};
 use apportion_scheduler::{After, Nanos};
 
-/// A piece of work that was done: when it was due, begun and done.
-pub(super) type Done = (Nanos, Nanos, Nanos);
+/// A piece of work that was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) due: Nanos,
+    pub(super) begun: Nanos,
+    pub(super) done: Nanos,
+    pub(super) run: Nanos,
+}
 
 /// One VP.
 #[derive(Clone, Debug)]
@@ -16,6 +23,8 @@ pub(super) struct Pieces {
     due: Nanos,
     /// Since when it is worked on, once it is.
     begun: Option<Nanos>,
+    /// CPU time that it wants.
+    run: Nanos,
     /// CPU time that it still wants; zero where there is none left at all.
     left: Nanos,
 }
@@ -38,16 +47,18 @@ enum Source {
 }
 
 impl Pieces {
-    /// Of a VP that starts at `now`; `None` where its payload is no such one. A unit of work takes `unit`.
+    /// Of VP `index` of `guest`, which starts at `now`; `None` where its payload is no such one. A
+    /// unit of work takes `unit`.
     pub(super) fn new(
-        payload: Payload,
+        guest: &GuestSpec,
+        index: u32,
         seed: u64,
         stream: u64,
         now: Nanos,
         unit: Nanos,
     ) -> Option<Pieces> {
         let time = |units: u64| Nanos(units.saturating_mul(unit.0));
-        let source = match payload {
+        let source = match guest.payload {
             Payload::Probe {
                 period: Ns(period),
                 run: Ns(run),
@@ -67,12 +78,13 @@ impl Pieces {
             Payload::YieldLoop { run: Ns(run) } => Source::Yields {
                 run: Nanos(run.max(1)),
             },
-            _ => Source::Arrivals(Arrivals::new(payload, seed, stream, now)?),
+            _ => Source::Arrivals(Arrivals::new(guest, index, seed, stream, now)?),
         };
         let mut pieces = Pieces {
             source,
             due: now,
             begun: None,
+            run: Nanos::ZERO,
             left: Nanos::ZERO,
         };
         pieces.take_next(now);
@@ -82,9 +94,9 @@ impl Pieces {
     /// The next piece, looked for at `now`; whether there is one.
     fn take_next(&mut self, now: Nanos) -> bool {
         self.begun = None;
-        (self.due, self.left) = match &mut self.source {
+        (self.due, self.run) = match &mut self.source {
             Source::Arrivals(arrivals) => match arrivals.next() {
-                Some((at, run)) => (at, run.max(Nanos(1))),
+                Some(Piece { at, run }) => (at, run.max(Nanos(1))),
                 None => (now, Nanos::ZERO),
             },
             Source::Period { period, run } => {
@@ -100,6 +112,7 @@ impl Pieces {
             }
             Source::Yields { run } => (now, *run),
         };
+        self.left = self.run;
         self.left > Nanos::ZERO
     }
 
@@ -122,7 +135,12 @@ impl Pieces {
         if self.left > Nanos::ZERO {
             return (Act::On, None);
         }
-        let done = (self.due, begun, now);
+        let done = Done {
+            due: self.due,
+            begun,
+            done: now,
+            run: self.run,
+        };
         let more = self.take_next(now);
         let act = match self.source {
             _ if !more => Act::Leave(After::Sleep { until: None }),
@@ -149,11 +167,17 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apportion_scheduler::Controls;
 
     const UNIT: Nanos = Nanos(100);
 
     fn ms(ms: u64) -> Nanos {
         Nanos::from_millis(ms)
+    }
+
+    fn pieces(payload: Payload, now: Nanos) -> Option<Pieces> {
+        let guest = GuestSpec::new("g", 1, Controls::default(), payload);
+        Pieces::new(&guest, 0, 1, 0, now, UNIT)
     }
 
     fn sleep(until: Nanos) -> Act {
@@ -167,11 +191,16 @@ mod tests {
             period: Ns(10_000_000),
             run: Ns(1_000_000),
         };
-        let mut probe = Pieces::new(payload, 1, 0, ms(100), UNIT).unwrap();
+        let mut probe = pieces(payload, ms(100)).unwrap();
         assert_eq!(probe.due(ms(100)), ms(100));
         assert_eq!(probe.ran(ms(100), ms(0)), (sleep(ms(110)), None));
         assert_eq!(probe.due(ms(112)), ms(113));
-        let done = Some((ms(110), ms(112), ms(113)));
+        let done = Some(Done {
+            due: ms(110),
+            begun: ms(112),
+            done: ms(113),
+            run: ms(1),
+        });
         assert_eq!(probe.ran(ms(113), ms(1)), (sleep(ms(120)), done));
         // Begins 25 ms late: 130 and 140 are left out, 150 is next.
         assert_eq!(probe.ran(ms(145), Nanos(1)).0, Act::On);
@@ -187,7 +216,7 @@ mod tests {
             burst: 20_000,
             pause: Ns(7_000_000),
         };
-        let mut work = Pieces::new(payload, 1, 0, ms(0), UNIT).unwrap();
+        let mut work = pieces(payload, ms(0)).unwrap();
         assert_eq!(work.due(ms(0)), ms(2));
         assert_eq!(work.ran(ms(2), ms(2)).0, sleep(ms(9)));
         assert_eq!(work.ran(ms(11), ms(2)).0, sleep(ms(18)));
@@ -201,7 +230,7 @@ mod tests {
     #[test]
     fn a_yield_loop_leaves_and_wants_to_run_on() {
         let run = Ns(50_000);
-        let mut yields = Pieces::new(Payload::YieldLoop { run }, 1, 0, ms(0), UNIT).unwrap();
+        let mut yields = pieces(Payload::YieldLoop { run }, ms(0)).unwrap();
         for round in 1..4 {
             let now = Nanos(50_000 * round);
             assert_eq!(yields.ran(now, Nanos(50_000)).0, Act::Leave(After::Run));
@@ -210,6 +239,6 @@ mod tests {
 
     #[test]
     fn a_burner_has_no_pieces() {
-        assert!(Pieces::new(Payload::Burn, 1, 0, ms(0), UNIT).is_none());
+        assert!(pieces(Payload::Burn, ms(0)).is_none());
     }
 }

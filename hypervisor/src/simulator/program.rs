@@ -2,11 +2,12 @@
 //!
 //! Work is counted in units of [`UNIT`] of CPU time, but for the time that a VP spins.
 
-use super::bursts::Pieces;
+use super::bursts::{Done, Pieces};
 use super::queue::NEVER;
 use super::spin::{Lock, Spinner, Spun};
 use crate::demand::Demand;
 use crate::engine::Burst;
+use crate::run_spec::GuestSpec;
 use apportion_abi::Payload;
 use apportion_abi::shared::Value;
 use apportion_scheduler::{After, GuestId, Nanos, VpId};
@@ -32,6 +33,8 @@ pub(super) enum Act {
 pub(super) struct Programs {
     /// By [`VpId`].
     vps: Vec<Program>,
+    /// By guest: how many VPs it has.
+    counts: Vec<u32>,
     /// By guest.
     locks: Vec<Lock>,
     /// Pieces of work that were done since the last time.
@@ -41,6 +44,8 @@ pub(super) struct Programs {
 #[derive(Debug)]
 struct Program {
     guest: GuestId,
+    /// Which of its guest's VPs it is.
+    index: u32,
     /// CPU time since the last unit of work that was reported.
     cpu: Nanos,
     kind: Kind,
@@ -63,27 +68,36 @@ enum Kind {
 }
 
 impl Program {
-    fn new(guest: GuestId, vp: VpId, payload: Payload, seed: u64, now: Nanos) -> Program {
+    /// Of VP `vp`, which is number `index` of its guest.
+    fn new(
+        guest: GuestId,
+        index: u32,
+        vp: VpId,
+        spec: &GuestSpec,
+        seed: u64,
+        now: Nanos,
+    ) -> Program {
         let stream = u64::from(vp.0);
-        let kind = match payload {
+        let kind = match spec.payload {
             Payload::Crash { after_work } => Kind::Crash {
                 left: Nanos(after_work.saturating_mul(UNIT.0)),
             },
             Payload::Periodic { .. } | Payload::OnOff { .. } => {
-                Kind::Paced(Demand::new(payload, seed, stream, now))
+                Kind::Paced(Demand::new(spec.payload, seed, stream, now))
             }
             Payload::Spin {
                 critical,
                 think,
                 threshold,
             } => Kind::Spin(Spinner::new(Nanos(critical.0), Nanos(think.0), threshold)),
-            _ => match Pieces::new(payload, seed, stream, now, UNIT) {
+            _ => match Pieces::new(spec, index, seed, stream, now, UNIT) {
                 Some(pieces) => Kind::Pieces(pieces),
                 None => Kind::Burn,
             },
         };
         Program {
             guest,
+            index,
             cpu: Nanos::ZERO,
             kind,
             began: now,
@@ -97,22 +111,28 @@ impl Programs {
     pub(super) fn new(guests: usize) -> Programs {
         Programs {
             vps: Vec::new(),
+            counts: vec![0; guests],
             locks: vec![Lock::default(); guests],
             bursts: Vec::new(),
         }
     }
 
     /// The next VP, which begins at `now`.
-    pub(super) fn add(&mut self, guest: GuestId, payload: Payload, seed: u64, now: Nanos) {
+    pub(super) fn add(&mut self, guest: GuestId, spec: &GuestSpec, seed: u64, now: Nanos) {
         let vp = VpId(self.vps.len() as u32);
-        self.vps.push(Program::new(guest, vp, payload, seed, now));
+        let index = self.counts[guest.index()];
+        self.counts[guest.index()] += 1;
+        self.vps
+            .push(Program::new(guest, index, vp, spec, seed, now));
     }
 
     /// A VP that was to come begins at `now`.
-    pub(super) fn begin(&mut self, vp: VpId, payload: Payload, seed: u64, now: Nanos) {
+    pub(super) fn begin(&mut self, vp: VpId, spec: &GuestSpec, seed: u64, now: Nanos) {
         let program = &mut self.vps[vp.index()];
-        *program = Program::new(program.guest, vp, payload, seed, now);
+        let (guest, index) = (program.guest, program.index);
+        *program = Program::new(guest, index, vp, spec, seed, now);
     }
+
     /// When `vp`, running from `now` on, comes to something by itself.
     pub(super) fn due(&self, vp: VpId, now: Nanos) -> Nanos {
         match &self.vps[vp.index()].kind {
@@ -145,12 +165,19 @@ impl Programs {
             },
             Kind::Pieces(pieces) => {
                 let (act, done) = pieces.ran(now, ran);
-                if let Some((due, start, done)) = done.filter(|_| pieces.records()) {
+                if let Some(piece) = done.filter(|_| pieces.records()) {
+                    let Done {
+                        due,
+                        begun: start,
+                        done,
+                        run,
+                    } = piece;
                     self.bursts.push(Burst {
                         vp,
                         due,
                         start,
                         done,
+                        run,
                     });
                 }
                 if pieces.is_done() {
@@ -217,11 +244,16 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apportion_scheduler::Controls;
+
+    fn guest(payload: Payload) -> GuestSpec {
+        GuestSpec::new("g", 1, Controls::default(), payload)
+    }
 
     #[test]
     fn work_is_counted_in_whole_units_and_nothing_is_lost_between_dispatches() {
         let mut programs = Programs::new(1);
-        programs.add(GuestId(0), Payload::Burn, 1, Nanos::ZERO);
+        programs.add(GuestId(0), &guest(Payload::Burn), 1, Nanos::ZERO);
         let mut work = 0;
         for _ in 0..10 {
             assert_eq!(programs.due(VpId(0), Nanos(5)), NEVER);
@@ -235,7 +267,7 @@ mod tests {
     fn a_crash_comes_after_the_work_it_was_given() {
         let mut programs = Programs::new(1);
         let payload = Payload::Crash { after_work: 30 };
-        programs.add(GuestId(0), payload, 1, Nanos::ZERO);
+        programs.add(GuestId(0), &guest(payload), 1, Nanos::ZERO);
         assert_eq!(programs.due(VpId(0), Nanos(50)), Nanos(3_050));
         assert_eq!(programs.ran(VpId(0), Nanos(1_050), Nanos(1_000)), Act::On);
         assert_eq!(programs.due(VpId(0), Nanos(9_000)), Nanos(11_000));

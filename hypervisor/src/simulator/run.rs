@@ -22,7 +22,7 @@ pub(super) fn run(
     let mut scheduler = spec.admit()?;
     let mut programs = Programs::new(spec.guests.len());
     for guest in scheduler.machine().vps().map(|(_, vp)| vp.guest) {
-        programs.add(guest, spec.guests[guest.index()].payload, spec.seed, start);
+        programs.add(guest, &spec.guests[guest.index()], spec.seed, start);
     }
     let guests = (0..spec.guests.len() as u32).map(GuestId);
     let (awaited, here): (Vec<_>, Vec<_>) = guests.partition(|guest| spec.comes_later(*guest));
@@ -191,15 +191,15 @@ impl Root<'_> {
         lps.trace.calls += 1;
         match action {
             Action::AddVp { guest } => {
-                let payload = self.spec.guests[guest.index()].payload;
-                lps.programs.add(guest, payload, self.spec.seed, now);
+                let added = &self.spec.guests[guest.index()];
+                lps.programs.add(guest, added, self.spec.seed, now);
                 lps.trace.calls += 1;
             }
             Action::StartGuest { guest } => {
                 self.awaited.retain(|awaited| *awaited != guest);
-                let payload = self.spec.guests[guest.index()].payload;
+                let started = &self.spec.guests[guest.index()];
                 for vp in self.spec.first_vps_of(guest) {
-                    lps.programs.begin(vp, payload, self.spec.seed, now);
+                    lps.programs.begin(vp, started, self.spec.seed, now);
                 }
                 lps.trace.calls += 1;
             }

@@ -103,6 +103,7 @@ pub(crate) fn experiment(name: &str) -> ExperimentEntry {
             kick_latency_ns: 25_000,
         },
         guests: vec![guest("prod", 2, 200), guest("adhoc", 1, 50)],
+        replays: Vec::new(),
         changes: Vec::new(),
     }
 }
@@ -122,6 +123,7 @@ fn guest(name: &str, vps: u32, weight: u32) -> GuestEntry {
         memory_bytes: 4 << 20,
         processor: "host".into(),
         ticks: 0,
+        replays: None,
     }
 }
 

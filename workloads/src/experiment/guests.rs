@@ -13,7 +13,8 @@ use super::fields::Fields;
 use super::memory::Room;
 use super::payloads::Program;
 use super::processor::read_processor;
-use super::{Guest, affinity, keys, payloads};
+use super::replay::{Draft, Named};
+use super::{Guest, Replay, affinity, keys, payloads};
 use crate::limits;
 use crate::suggest::{listed, nearest};
 
@@ -28,6 +29,7 @@ pub(super) struct Guests {
     pub(super) placed: Vec<Placed>,
     /// What the file says about the memory of each guest.
     pub(super) rooms: Vec<Room>,
+    pub(super) replays: Vec<Replay>,
     /// Every entry of the file has become its guests, so that a name that is not there is a mistake.
     pub(super) complete: bool,
     /// Entries with a count of zero.
@@ -110,8 +112,11 @@ struct Entry {
     header: Range<usize>,
     name: Option<Spanned<String>>,
     count: u32,
-    vps: u32,
+    /// Where that is said, or the header.
+    counted: Range<usize>,
+    vps: Option<u32>,
     placed: Placed,
+    named: Named,
     affinity: Option<Vec<u32>>,
     expected: Option<f64>,
     room: Room,
@@ -134,15 +139,22 @@ impl Entry {
         };
         let mut fields = Fields::open(table, Some(header.clone()), &keys::GUEST, problems);
         let name = fields.name("name = \"guest\"");
-        let count = fields.integer(&limits::COUNT).unwrap_or(1);
-        let vps = fields.integer(&limits::VPS).unwrap_or(1);
-        let placed = Given::read(&mut fields).over(&Placed::default(), fields.problems);
+        let count = fields.located("count", |fields| fields.integer(&limits::COUNT));
+        let vps = fields.integer(&limits::VPS);
+        let given = Given::read(&mut fields);
+        let placed = given.over(&Placed::default(), fields.problems);
         let program = payloads::read_payload(&mut fields);
+        let named_vms = program.replay.as_ref().and_then(Draft::named_vms);
+        if let (Some(replay), Some(count)) = (&program.replay, &count) {
+            fields.problems.extend(replay.too_many(count));
+        }
         Some(Entry {
             name,
-            count,
+            counted: count.as_ref().map_or(header.clone(), Spanned::span),
+            count: count.map(Spanned::into_inner).or(named_vms).unwrap_or(1),
             vps,
             placed: placed.unwrap_or_default(),
+            named: Named::of(&given),
             affinity: affinity::read_affinity(&mut fields, lps),
             expected: fields.number(&limits::EXPECTED),
             room: Room::read(&mut fields, program.working_set.clone()),
@@ -179,13 +191,23 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
         if let Some(problem) = claim_names(group, &names, &mut claimed) {
             problems.push(problem);
         }
+        if let Some(replay) = &entry.program.replay {
+            let first = guests.list.len();
+            guests.replays.push(replay.clone().entry(
+                group.get_ref().clone(),
+                first..first + names.len(),
+                entry.vps,
+                entry.named,
+                entry.counted.clone(),
+            ));
+        }
         for name in names {
             guests.placed.push(entry.placed.clone());
             guests.rooms.push(entry.room.clone());
             guests.list.push(Guest {
                 name,
                 group: group.get_ref().clone(),
-                vps: entry.vps,
+                vps: entry.vps.unwrap_or(1),
                 controls: entry.placed.controls,
                 affinity: entry.affinity.clone(),
                 expected: entry.expected,
@@ -194,6 +216,7 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
                 processor: entry.processor,
                 ticks: entry.ticks,
                 payload: entry.program.payload,
+                traced_demand: None,
             });
         }
     }
@@ -204,7 +227,7 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
 fn too_many_vps(entries: &[Entry]) -> Option<Problem> {
     let mut vps = 0;
     entries.iter().find_map(|entry| {
-        vps += u64::from(entry.count) * u64::from(entry.vps);
+        vps += u64::from(entry.count) * u64::from(entry.vps.unwrap_or(1));
         let error = limits::ALL_VPS.check(vps).err()?;
         let title = format!("the guests up to here have {vps} VPs together");
         let label = format!("use {}", error.allowed);

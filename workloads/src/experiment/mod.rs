@@ -16,8 +16,9 @@ mod parse;
 mod payloads;
 mod points;
 mod processor;
+mod replay;
 mod settings;
-pub(crate) mod sources;
+mod sources;
 mod sweep;
 
 use apportion_abi::{Payload, Processor};
@@ -28,6 +29,8 @@ pub use changes::{Action, Change};
 pub use claims::Claim;
 pub use measure::{Measure, Together, Unit};
 pub use misfit::Misfit;
+pub(crate) use replay::About;
+pub use replay::Replay;
 pub use settings::{Setting, SettingError};
 pub use sweep::{Axis, Overrides, Sweep};
 
@@ -72,6 +75,8 @@ pub struct Experiment {
     pub simulator: Simulator,
     /// The guests, in the order of the file, at least one.
     pub guests: Vec<Guest>,
+    /// Whose demand which of them replay, in the order of the file.
+    pub replays: Vec<Replay>,
     /// What is altered during the run, in order of time; equal times in the order of the file.
     pub changes: Vec<Change>,
     /// What has to hold besides the shares.
@@ -124,6 +129,9 @@ pub struct Guest {
     pub ticks: u32,
     /// What runs inside.
     pub payload: Payload,
+    /// What each of its VPs wants of an LP on average over the measured time, 0 to 1, where it
+    /// replays a trace that was read.
+    pub traced_demand: Option<f64>,
 }
 
 /// Why a text is no experiment: a complete report with source, lines and carets.

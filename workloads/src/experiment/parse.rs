@@ -178,6 +178,7 @@ fn read_experiment(table: DeTable<'_>, text: &str, problems: &mut Problems) -> E
         seed: fields.integer(&limits::SEED).unwrap_or(1),
         simulator: read_simulator(&mut fields),
         guests: guests.list,
+        replays: guests.replays,
         changes,
         claims,
         text: String::new(),

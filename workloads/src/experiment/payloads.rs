@@ -15,6 +15,7 @@ use self::keys::Written;
 pub(super) use self::keys::suits;
 use super::diagnostics::Problem;
 use super::fields::Fields;
+use super::replay::Draft;
 use crate::limits;
 use crate::size::Bytes;
 
@@ -34,6 +35,8 @@ pub(super) struct Program {
     pub(super) place: Range<usize>,
     /// What each VP of payload `memory` needs for itself.
     pub(super) working_set: Option<Spanned<Bytes>>,
+    /// Whose demand a guest with payload `replay` does again.
+    pub(super) replay: Option<Draft>,
 }
 
 impl Default for Program {
@@ -42,6 +45,7 @@ impl Default for Program {
             payload: Payload::Burn,
             place: Range::default(),
             working_set: None,
+            replay: None,
         }
     }
 }
@@ -59,6 +63,10 @@ pub(super) fn read_payload(fields: &mut Fields<'_, '_>) -> Program {
         None if given => return Program::default(),
         None => (Payload::Burn, Range::default()),
     };
+    let replay = match kind {
+        Payload::Replay => Draft::read(fields, values.random),
+        _ => None,
+    };
     let problems = written.check(kind.name(), &place);
     fields.problems.extend(problems);
     fields.problems.extend(values.nonsense(kind, &written));
@@ -68,6 +76,7 @@ pub(super) fn read_payload(fields: &mut Fields<'_, '_>) -> Program {
         working_set: values
             .working_set
             .filter(|_| matches!(kind, Payload::Memory { .. })),
+        replay,
     }
 }
 
@@ -196,6 +205,7 @@ impl Values {
                 pause: time(self.pause),
             },
             Payload::Vector => Payload::Vector,
+            Payload::Replay => Payload::Replay,
             Payload::Hostile { .. } => Payload::Hostile {
                 attack: match &self.attack {
                     Some(attack) => *attack.get_ref(),

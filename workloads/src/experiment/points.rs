@@ -3,6 +3,7 @@
 use super::diagnostics::Report;
 use super::parse::{self, Failed, Read};
 use super::settings::Setting;
+use super::sources::Sources;
 use super::sweep::{MOST_POINTS, Overrides};
 use super::{Claim, Experiment, ExperimentError};
 
@@ -51,6 +52,15 @@ impl Experiment {
             }
         }
         Some(self.again(self.settings.clone(), point))
+    }
+
+    /// The texts that its places point into.
+    pub(crate) fn sources(&self) -> Sources {
+        let mut sources = Sources::file(&self.text, &self.source);
+        for setting in self.settings.iter().chain(&self.point) {
+            setting.clone().placed(&mut sources);
+        }
+        sources
     }
 
     /// The same file, read with settings.

@@ -86,3 +86,35 @@ pub const STRIDE: Limit<Bytes> = Limit {
     highest: WORKING_SET.highest,
     allowed: "a multiple of 8B from 8B to 8GiB (default 64B), no more than the working set",
 };
+
+/// The time of a trace at which its replay begins.
+pub const FROM: Limit<Nanos> = Limit {
+    key: "from",
+    lowest: Nanos::ZERO,
+    highest: Nanos::from_millis(366 * 24 * 3_600 * 1_000),
+    allowed: "a time from 0s to 8784h, a year (default 0s)",
+};
+
+/// Trace time per time of the run.
+pub const SPEED: Limit<f64> = Limit {
+    key: "speed",
+    lowest: 0.001,
+    highest: 1e6,
+    allowed: "a number from 0.001 to 1000000 (default 1)",
+};
+
+/// Mean demand of a replay's guests together, as a multiple of the LPs.
+pub const OVERCOMMIT: Limit<f64> = Limit {
+    key: "overcommit",
+    lowest: 0.001,
+    highest: 1e4,
+    allowed: "a number from 0.001 to 10000 (without the key: demand as the trace has it)",
+};
+
+/// Mean length of a replay's bursts.
+pub const BURST_LENGTH: Limit<Nanos> = Limit {
+    key: "burst_length",
+    lowest: Nanos::from_micros(500),
+    highest: Nanos::from_millis(60_000),
+    allowed: "a time from 500us to 60s (default 5ms)",
+};

@@ -20,7 +20,6 @@ use annotate_snippets::Level;
 
 use crate::Experiment;
 use crate::experiment::diagnostics::Problem;
-use crate::experiment::sources::Sources;
 
 use allowed::Allowances;
 use scene::Scene;
@@ -106,7 +105,7 @@ pub fn lint(experiment: &Experiment, lps: u32) -> Vec<Finding> {
             .map(|it| (&allowed::RULE, it)),
     );
     found.sort_by_key(|(_, problem)| problem.start());
-    let sources = Sources::file(&experiment.text, &experiment.source);
+    let sources = experiment.sources();
     let drawn = found.into_iter().map(|(rule, problem)| Finding {
         rule: rule.id,
         severity: rule.severity,

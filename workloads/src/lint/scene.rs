@@ -38,7 +38,7 @@ impl<'e> Scene<'e> {
                 .map(|phase| forecast(experiment, phase))
                 .collect(),
             phases,
-            demands: guests.map(|guest| Demand::of(guest.payload)).collect(),
+            demands: guests.map(Demand::of).collect(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use apportion_abi::{Ns, Payload};
 
+use crate::Guest;
+
 /// CPU time of a unit of work in ns, about; which it is on a host a run measures.
 const UNIT_NS: f64 = 100.0;
 
@@ -27,13 +29,15 @@ pub enum Basis {
     Mean,
     /// It sleeps nearly always.
     Slight,
+    /// It replays a trace that was not read.
+    Unread,
 }
 
 impl Demand {
-    /// What a VP with this payload wants if nobody holds it up.
-    pub fn of(payload: Payload) -> Demand {
+    /// What each VP of a guest wants if nobody holds it up.
+    pub fn of(guest: &Guest) -> Demand {
         let of = |part, basis| Demand { part, basis };
-        match payload {
+        match guest.payload {
             Payload::Periodic { period, run } | Payload::Probe { period, run } => {
                 of(ratio(run, period), Basis::Declared)
             }
@@ -49,6 +53,10 @@ impl Demand {
                 let on = burst as f64 * UNIT_NS;
                 of(on / (on + pause.0 as f64), Basis::Mean)
             }
+            Payload::Replay => match guest.traced_demand {
+                Some(mean) => of(mean, Basis::Mean),
+                None => of(1.0, Basis::Unread),
+            },
             Payload::Clock { .. } => of(0.0, Basis::Slight),
             Payload::Burn
             | Payload::Spin { .. }
@@ -77,6 +85,7 @@ impl Basis {
             Basis::Mean => {
                 Some("wants its mean all the time; its bursts shift shares by some points")
             }
+            Basis::Unread => Some("wants all it can get: its trace was not read"),
             Basis::Slight => Some("sleeps nearly always: what it takes is left out here"),
         }
     }

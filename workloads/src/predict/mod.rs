@@ -135,7 +135,7 @@ pub fn forecast(experiment: &Experiment, phase: &Phase) -> Result<Forecast, TooM
         .map(|(guest, standing)| GuestForecast {
             vps: standing.vps,
             controls: standing.controls,
-            demand: Demand::of(guest.payload),
+            demand: Demand::of(guest),
             parts: [0.0; 4],
         })
         .collect();

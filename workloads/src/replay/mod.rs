@@ -8,7 +8,9 @@
 
 mod bursts;
 mod demand;
+mod file;
 mod pack;
+mod prepare;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +20,7 @@ use thiserror::Error;
 use crate::traces::TracedVm;
 use bursts::bursts;
 use demand::{Demand, native};
+pub use prepare::{PrepareError, Prepared, prepare};
 
 /// A piece of work of one VP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,6 +67,9 @@ fn property(key: &Key, description: String) -> Value {
         }),
         Form::Name => json!({"type": "string", "pattern": NAME}),
         Form::Sentence => json!({"type": "string", "pattern": r"\S"}),
+        Form::Words => json!({
+            "type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "string"},
+        }),
         Form::Truth => json!({"type": "boolean"}),
         Form::NumberOrTime(number, time) => json!({"anyOf": [number.schema(), time.schema()]}),
         Form::Settings => settings(),

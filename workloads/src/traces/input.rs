@@ -9,6 +9,7 @@ use std::rc::Rc;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::TraceError;
+use super::shipped;
 
 /// Bytes read at once.
 const BLOCK: usize = 256 << 10;
@@ -61,8 +62,11 @@ impl Input {
             file: path.to_owned(),
             reason,
         };
-        let file = File::open(path).map_err(unreadable)?;
-        Input::new(path, Box::new(file)).map_err(unreadable)
+        let source: Box<dyn Read> = match shipped::text(path) {
+            Some(text) => Box::new(text.as_bytes()),
+            None => Box::new(File::open(path).map_err(unreadable)?),
+        };
+        Input::new(path, source).map_err(unreadable)
     }
 
     /// Reads what another source has, as if it were the file of this name.

@@ -16,6 +16,7 @@ mod model;
 mod own;
 mod scan;
 mod selection;
+pub(crate) mod shipped;
 mod source;
 mod spacing;
 mod table;

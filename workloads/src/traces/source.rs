@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::TraceError;
 use super::format::Format;
+use super::shipped;
 
 /// A trace on the disk.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +34,7 @@ impl Source {
         let mut files = Vec::new();
         for path in &self.files {
             let of_it = match fs::metadata(path) {
+                Err(_) if shipped::text(path).is_some() => Ok(vec![path.clone()]),
                 Ok(it) if it.is_dir() => folder(path),
                 Ok(_) => Ok(vec![path.clone()]),
                 Err(reason) => Err(reason),

@@ -28,7 +28,7 @@ pub fn run(payload: Payload, vp: &Vp) -> ! {
             working_set,
             stride,
         } => simple::memory(vp, working_set, stride),
-        Payload::Bursts { .. } => bursts::bursts(vp),
+        Payload::Bursts { .. } | Payload::Replay => bursts::bursts(vp),
         Payload::Probe { period, run } => bursts::probe(vp, period, run),
         Payload::YieldLoop { run } => simple::yield_loop(vp, run),
         Payload::Clock { pause } => bursts::clock(vp, pause),

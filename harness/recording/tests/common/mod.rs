@@ -73,6 +73,7 @@ pub(crate) fn experiment(
             kick_latency_ns: 0,
         },
         guests: guests.iter().map(|&(name, vps)| guest(name, vps)).collect(),
+        replays: Vec::new(),
         changes: added.iter().map(|name| add_vp(name)).collect(),
     }
 }
@@ -92,6 +93,7 @@ fn guest(name: &str, vps: u32) -> GuestEntry {
         memory_bytes: 4 << 20,
         processor: "host".into(),
         ticks: 0,
+        replays: None,
     }
 }
 

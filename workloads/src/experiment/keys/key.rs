@@ -34,6 +34,8 @@ pub(crate) enum Form {
     Axes,
     /// The keys of a table but for these, none of which must be there.
     Some(&'static Keys, &'static [&'static str]),
+    /// A list of different texts, at least one.
+    Words,
     /// One of a few words.
     Word(fn() -> Vec<&'static str>),
     /// A table below `[key]`.

@@ -10,6 +10,7 @@ use super::super::keys::{Absent, Form, Key, key, within};
 use crate::limits::{self, Limit};
 use crate::schema::Bounded;
 use crate::suggest::listed;
+use crate::traces::Format;
 
 /// A key that one payload has, or several, and the others have not.
 pub(crate) struct OwnKey {
@@ -219,6 +220,84 @@ pub(crate) const OWN_KEYS: &[OwnKey] = &[
             "the way in which the guest does its worst",
         ),
         "attack = \"tight-loop\"",
+    ),
+    needed(
+        "replay",
+        key(
+            "trace",
+            Form::Sentence,
+            Absent::Refused,
+            "the file that says how much CPU time VMs wanted, and when",
+        ),
+        "trace = \"shipped:fifty\"",
+    ),
+    optional(
+        "replay",
+        key(
+            "format",
+            Form::Word(|| Format::ALL.map(Format::name).to_vec()),
+            Absent::Otherwise("what its beginning tells"),
+            "how it is written",
+        ),
+    ),
+    optional(
+        "replay",
+        key(
+            "vms",
+            Form::Words,
+            Absent::Otherwise("those that come first"),
+            "which of its VMs become guests, in this order",
+        ),
+    ),
+    optional(
+        "replay",
+        within(
+            &limits::FROM,
+            Absent::Means("\"0s\""),
+            "the time of the trace at which the guests are started",
+        ),
+    ),
+    optional(
+        "replay",
+        within(
+            &limits::SPEED,
+            Absent::Means("1"),
+            "trace time per time of the run",
+        ),
+    ),
+    optional(
+        "replay",
+        within(
+            &limits::OVERCOMMIT,
+            Absent::Otherwise("as the trace has it"),
+            "the mean demand of its guests together, as a multiple of the LPs",
+        ),
+    ),
+    optional(
+        "replay",
+        within(
+            &limits::BURST_LENGTH,
+            Absent::Means("\"5ms\""),
+            "the mean length of a burst",
+        ),
+    ),
+    optional(
+        "replay",
+        key(
+            "random",
+            Form::Truth,
+            Absent::Means("true"),
+            "whether lengths of bursts are exponentially distributed; else they are constant",
+        ),
+    ),
+    optional(
+        "replay",
+        key(
+            "controls",
+            Form::Word(|| vec!["trace"]),
+            Absent::Otherwise("those of the file"),
+            "takes weight, reserve and cap from the trace where the file does not name them",
+        ),
     ),
 ];
 

@@ -1,0 +1,118 @@
+//! The lines of what guests that replay a trace demanded and received.
+
+use crate::statistics::quantile;
+use apportion_recording::{DemandRow, ExperimentEntry, Fared, ReplayEntry};
+use std::fmt::Write as _;
+
+/// So many of the starved are named.
+const WORST: usize = 4;
+
+/// Of each trace what all of its guests got together, and the worst few. Writing to a String cannot fail.
+pub(super) fn replays(text: &mut String, experiment: &ExperimentEntry, rows: &[DemandRow]) {
+    for entry in &experiment.replays {
+        let group = |row: &&DemandRow| {
+            let mut guests = experiment.guests.iter();
+            guests.any(|guest| guest.name == row.guest && guest.group == entry.group)
+        };
+        let of_entry: Vec<&DemandRow> = rows.iter().filter(group).collect();
+        if !of_entry.is_empty() {
+            replay(text, entry, &of_entry);
+        }
+    }
+}
+
+fn replay(text: &mut String, entry: &ReplayEntry, rows: &[&DemandRow]) {
+    let sum = |of: fn(&DemandRow) -> u64| seconds(rows.iter().map(|row| of(row)).sum());
+    let _ = writeln!(
+        text,
+        "replay      {} VMs of {}, each times {:.3}",
+        rows.len(),
+        entry.trace,
+        entry.factor
+    );
+    let _ = writeln!(
+        text,
+        "            {} demanded, {} fell due, {} received; backlog {} before, {} after",
+        sum(|row| row.trace_ns),
+        sum(|row| row.due_ns),
+        sum(|row| row.received_ns),
+        sum(|row| row.backlog_before_ns),
+        sum(|row| row.backlog_ns),
+    );
+    let of = |fared: Fared| -> Vec<&DemandRow> {
+        rows.iter()
+            .filter(|row| row.fared == fared)
+            .copied()
+            .collect()
+    };
+    let met = of(Fared::Met);
+    if !met.is_empty() {
+        let mut parts: Vec<f64> = met.iter().filter_map(|row| part(row)).collect();
+        parts.sort_by(f64::total_cmp);
+        let _ = writeln!(
+            text,
+            "            {} met: received {:.1} % of the trace's demand ({:.1} to {:.1}); {}",
+            met.len(),
+            quantile(&parts, 0.5),
+            quantile(&parts, 0.0),
+            quantile(&parts, 1.0),
+            stretches(&met),
+        );
+    }
+    for (fared, words) in [
+        (
+            Fared::BeyondDue,
+            "starved, having demanded more than their due",
+        ),
+        (
+            Fared::Short,
+            "starved, and short of what they were promised",
+        ),
+    ] {
+        let mut starved = of(fared);
+        if starved.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            text,
+            "            {} {words}; {}",
+            starved.len(),
+            stretches(&starved)
+        );
+        starved.sort_by_key(|row| std::cmp::Reverse(row.backlog_ns));
+        for row in starved.iter().take(WORST) {
+            let _ = writeln!(
+                text,
+                "              {} ({}): {} of {}, backlog {}",
+                row.guest,
+                row.vm,
+                seconds(row.received_ns),
+                seconds(row.due_ns + row.backlog_before_ns),
+                seconds(row.backlog_ns),
+            );
+        }
+    }
+}
+
+/// What it received, as a percentage of what the trace demands.
+fn part(row: &DemandRow) -> Option<f64> {
+    (row.trace_ns > 0).then(|| 100.0 * row.received_ns as f64 / row.trace_ns as f64)
+}
+
+/// The medians of the guests' quantiles.
+fn stretches(rows: &[&DemandRow]) -> String {
+    let median = |of: fn(&DemandRow) -> Option<f64>| {
+        let mut all: Vec<f64> = rows.iter().filter_map(|row| of(row)).collect();
+        all.sort_by(f64::total_cmp);
+        quantile(&all, 0.5)
+    };
+    format!(
+        "stretch {:.1} (p50), {:.1} (p95)",
+        median(|row| row.stretch_p50),
+        median(|row| row.stretch_p95)
+    )
+}
+
+fn seconds(ns: u64) -> String {
+    format!("{:.2} s", ns as f64 / 1e9)
+}

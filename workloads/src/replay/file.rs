@@ -1,0 +1,112 @@
+//! Where traces come from: those that are shipped, and files beside the experiment's.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::experiment::{About, Experiment, Replay};
+use crate::suggest::listed;
+use crate::traces::{self, Format, Selection, Source, TraceError, TracedVm, shipped};
+
+/// A trace that was read.
+pub(super) struct Read {
+    pub(super) vms: Vec<TracedVm>,
+    /// Where it was found.
+    pub(super) name: String,
+    /// Of the file.
+    pub(super) sha256: Option<String>,
+    pub(super) format: Format,
+}
+
+/// What is wrong with which key, and what to do.
+type Wrong = (About, String, String);
+
+/// Reads what an entry names: a trace that is shipped, or a path that begins where the experiment's file is.
+pub(super) fn read(
+    experiment: &Experiment,
+    entry: &Replay,
+    selection: &Selection,
+) -> Result<Read, Wrong> {
+    let trace = entry.trace.get_ref();
+    let path = match trace.strip_prefix(shipped::PREFIX) {
+        Some(name) if !shipped::names().any(|shipped| shipped == name) => {
+            let title = format!("no trace `{}` is shipped", name.escape_debug());
+            let names: Vec<String> = shipped::names()
+                .map(|it| format!("{}{it}", shipped::PREFIX))
+                .collect();
+            let label = format!(
+                "use {}, or a path",
+                listed(names.iter().map(String::as_str))
+            );
+            return Err((About::Trace, title, label));
+        }
+        Some(_) => PathBuf::from(trace),
+        None => {
+            let beside = Path::new(&experiment.source).parent();
+            beside.unwrap_or(Path::new("")).join(trace)
+        }
+    };
+    let source = Source {
+        files: vec![path.clone()],
+        format: entry.format,
+        ..Source::default()
+    };
+    let mut watch = |_| ControlFlow::Continue(());
+    let loaded = traces::load(&source, selection, &mut watch).map_err(wrong)?;
+    let sha256 = sha256(&path).map_err(|error| {
+        let title = format!("cannot read {}: {error}", path.display());
+        (About::Trace, title, "this trace".to_owned())
+    })?;
+    Ok(Read {
+        vms: loaded.vms,
+        name: path.display().to_string(),
+        sha256,
+        format: loaded.scanned.format,
+    })
+}
+
+/// Of a trace that is not read. What takes an option of `apportion trace` has no key.
+fn wrong(error: TraceError) -> Wrong {
+    let (about, label) = match &error {
+        TraceError::UnknownVms(_) => (About::Vms, "use names of this trace"),
+        TraceError::Unreadable { .. } | TraceError::NoFiles(_) => {
+            (About::Trace, "a path begins where the experiment's file is")
+        }
+        TraceError::UnknownFormat { .. } => (About::Trace, "say it with `format`"),
+        TraceError::Nothing { .. } => (About::Trace, "use another `from`, or another trace"),
+        _ => (
+            About::Trace,
+            "replay what `apportion trace convert` makes of it, which has these options",
+        ),
+    };
+    (about, error.to_string(), label.to_owned())
+}
+
+/// Of a file; none of a folder.
+fn sha256(path: &Path) -> io::Result<Option<String>> {
+    if let Some(text) = shipped::text(path) {
+        return Ok(Some(hex(&Sha256::digest(text.as_bytes()))));
+    }
+    if path.is_dir() {
+        return Ok(None);
+    }
+    let mut digest = Sha256::new();
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    loop {
+        let block = file.fill_buf()?;
+        if block.is_empty() {
+            break;
+        }
+        digest.update(block);
+        let length = block.len();
+        file.consume(length);
+    }
+    Ok(Some(hex(&digest.finalize())))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,171 @@
+//! Reads the traces that an experiment replays, and gives its guests what they say: work, VPs, controls.
+
+use apportion_scheduler::Controls;
+use thiserror::Error;
+
+use super::file::{self, Read};
+use super::{ReplayError, Replayed, Way, replay};
+use crate::experiment::{About, Action, Experiment, Replay};
+use crate::limits;
+use crate::traces::{Count, Format, Selection, TracedVm};
+
+/// An entry of an experiment with its trace read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The entry.
+    pub replay: Replay,
+    /// `shipped:` and a name, or the path where the trace was found.
+    pub trace: String,
+    /// SHA-256 of the file, hexadecimal; `None` for a folder.
+    pub sha256: Option<String>,
+    /// In which format it is.
+    pub format: Format,
+    /// What its guests are to do.
+    pub replayed: Replayed,
+}
+
+/// Why an experiment cannot replay what it names: a report that points to the key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{report}")]
+pub struct PrepareError {
+    report: String,
+}
+
+/// Reads the traces of an experiment that is to run with so many LPs; its times and its seed are those it will run with.
+///
+/// Guests of which the file does not say how many VPs they have get as many as their VM has, but no more than LPs; with
+/// `controls = "trace"` those controls of the trace that the file does not name itself.
+///
+/// # Errors
+/// [`PrepareError`]: a trace that cannot be read, has too few VMs or is too short, or whose VMs do not fit.
+pub fn prepare(experiment: &mut Experiment, lps: u32) -> Result<Vec<Prepared>, PrepareError> {
+    let mut prepared = Vec::new();
+    for entry in experiment.replays.clone() {
+        let of_entry = prepare_entry(experiment, entry, lps);
+        prepared.push(of_entry.map_err(|report| PrepareError { report })?);
+    }
+    let vps: u64 = experiment.guests.iter().map(|it| u64::from(it.vps)).sum();
+    if let (Some(last), Err(error)) = (prepared.last(), limits::ALL_VPS.check(vps)) {
+        let title = format!("with those of the traces the guests have {vps} VPs together");
+        let label = format!("use {}, by fewer guests or with `vps`", error.allowed);
+        let report = last
+            .replay
+            .complain(experiment, About::Count, &title, &label);
+        return Err(PrepareError { report });
+    }
+    Ok(prepared)
+}
+
+fn prepare_entry(experiment: &mut Experiment, entry: Replay, lps: u32) -> Result<Prepared, String> {
+    let complain =
+        |about, title: &str, label: &str| entry.complain(experiment, about, title, label);
+    if adds_vps(experiment, &entry) {
+        let title = "changes add VPs to guests that replay this trace";
+        return Err(complain(
+            About::Trace,
+            title,
+            "it says nothing of what those are to do",
+        ));
+    }
+    let way = entry.way(experiment, lps);
+    let selection = Selection {
+        ids: entry
+            .vms
+            .as_ref()
+            .map(|vms| vms.get_ref().iter().cloned().collect()),
+        from: entry.from,
+        span: Some(way.span()),
+        count: match entry.vms {
+            Some(_) => Count::All,
+            None => Count::First(entry.count() as u32),
+        },
+    };
+    let read = file::read(experiment, &entry, &selection)
+        .map_err(|(about, title, label)| complain(about, &title, &label))?;
+    let Read {
+        mut vms,
+        name,
+        sha256,
+        format,
+    } = read;
+    if let Some(names) = &entry.vms {
+        // In the order in which they are named.
+        vms.sort_by_key(|vm| names.get_ref().iter().position(|name| *name == vm.id));
+    }
+    let (wanted, there) = (entry.count(), vms.len());
+    if there < wanted {
+        let title = format!("there are {wanted} guests for {there} VMs of the trace");
+        let label = format!("use at most {there}: so many want anything in this time");
+        return Err(complain(About::Count, &title, &label));
+    }
+    vms.truncate(wanted);
+    let replayed = replay(&vms, &way).map_err(|error| {
+        let (about, label) = match error {
+            ReplayError::TooIdle { .. } => (About::Overcommit, "use less, or more VMs"),
+            ReplayError::TooShort { .. } => (
+                About::Trace,
+                "use a longer trace, a shorter run or a lower `speed`",
+            ),
+            ReplayError::TooMany { .. } => (About::Trace, "from this trace"),
+        };
+        complain(about, &error.to_string(), label)
+    })?;
+    let controls = vms
+        .iter()
+        .zip(&experiment.guests[entry.guests.clone()])
+        .map(|(vm, guest)| controls(experiment, &entry, guest.controls, vm))
+        .collect::<Result<Vec<_>, _>>()?;
+    furnish(experiment, &entry, &vms, &controls, &way);
+    for (guest, vm) in experiment.guests[entry.guests.clone()]
+        .iter_mut()
+        .zip(&replayed.vms)
+    {
+        let all = way.duration.0 as f64 * f64::from(guest.vps);
+        guest.traced_demand = Some((vm.demand.0 as f64 / all).min(1.0));
+    }
+    Ok(Prepared {
+        replay: entry,
+        trace: name,
+        sha256,
+        format,
+        replayed,
+    })
+}
+
+fn adds_vps(experiment: &Experiment, entry: &Replay) -> bool {
+    experiment
+        .changes
+        .iter()
+        .any(|change| match &change.action {
+            Action::AddVps { guests, .. } => guests.iter().any(|it| entry.guests.contains(it)),
+            _ => false,
+        })
+}
+
+fn controls(
+    experiment: &Experiment,
+    entry: &Replay,
+    file: Controls,
+    vm: &TracedVm,
+) -> Result<Controls, String> {
+    let controls = entry.controls(file, vm.controls);
+    controls.map_err(|error| {
+        let title = format!("the controls of VM `{}` do not do: {error}", vm.id);
+        let label = "name one of them in this entry, or remove this key";
+        entry.complain(experiment, About::Controls, &title, label)
+    })
+}
+
+fn furnish(
+    experiment: &mut Experiment,
+    entry: &Replay,
+    vms: &[TracedVm],
+    controls: &[Controls],
+    way: &Way,
+) {
+    let guests = &mut experiment.guests[entry.guests.clone()];
+    for ((guest, vm), controls) in guests.iter_mut().zip(vms).zip(controls) {
+        guest.vps = way.vps_of(vm);
+        guest.controls = *controls;
+    }
+}
