@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Broken files that have the right shape: what is wrong with them only the parser knows.
-const SHAPELY: [&str; 17] = [
+const SHAPELY: [&str; 18] = [
     "affinity-on-one-lp",
     "burst-without-pause",
     "cap-below-reserve",
@@ -20,6 +20,7 @@ const SHAPELY: [&str; 17] = [
     "memory-too-small-after-change",
     "more-nodes-than-lps",
     "no-guest-left",
+    "nobody-from-the-start",
     "run-too-long",
     "same-name",
     "same-name-after-count",
