@@ -2,6 +2,7 @@
 
 use crate::exit::{Code, Failure};
 use crate::table;
+use crate::trace;
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
 use apportion_workloads::{Axis, Setting, catalogue, choice, parse_duration};
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Feed recorded decisions to the scheduler again and compare what it decides
     #[command(after_help = REPLAY_EXIT_CODES)]
     ReplayDecisions(ReplayArguments),
+    /// Sum up, convert or make up traces of demand
+    #[command(subcommand, after_help = TRACE_EXIT_CODES)]
+    Trace(trace::Command),
 }
 
 const EXIT_CODES: &str = "\
@@ -72,6 +76,9 @@ Exit codes: 0 shown, or the recording has none, 1 the tool failed, 2 no recordin
 
 const REPLAY_EXIT_CODES: &str = "\
 Exit codes: 0 all identical, 1 the tool failed, 2 no decisions or a malformed line, 3 a decision differs.";
+
+const TRACE_EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 a file cannot be read or written, 2 bad usage or a bad trace, 130 interrupted.";
 
 /// What runs the guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

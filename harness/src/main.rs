@@ -23,6 +23,7 @@ mod snapshot;
 mod statistics;
 mod table;
 mod top;
+mod trace;
 mod verdict;
 mod watch;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cli::Command::Top(arguments) => run::run(&arguments, run::Show::Top),
         cli::Command::Counters(arguments) => counters::counters(&arguments.dir),
         cli::Command::ReplayDecisions(arguments) => replay::replay(&arguments.dir),
+        cli::Command::Trace(command) => trace::trace(&command),
     };
     match outcome {
         Ok(code) => code.into(),

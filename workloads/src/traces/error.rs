@@ -141,6 +141,9 @@ pub enum TraceError {
         /// Rows read.
         rows: u64,
     },
+    /// What was made of it cannot be written.
+    #[error("cannot write: {0}")]
+    Unwritable(io::Error),
     /// Who watched the progress wanted no more.
     #[error("interrupted")]
     Interrupted,

@@ -1,6 +1,6 @@
 //! What every reader hands its rows to: it selects, checks the order, counts, and tells the progress.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
@@ -26,6 +26,22 @@ pub(super) trait Sink {
 
     /// A piece of work, of the selected time.
     fn burst(&mut self, vm: usize, burst: Burst);
+
+    /// Whether it is of no use to go on.
+    fn has_failed(&self) -> bool {
+        false
+    }
+}
+
+/// What holds for the reading of a trace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Whether readings of a VM have to follow each other.
+    pub(super) ordered: bool,
+    /// Whether bad lines are left out.
+    pub(super) skip_bad: bool,
+    /// So many VMs have numbers of their own; all that come up later share the next, so that memory is bounded.
+    pub(super) most_vms: usize,
 }
 
 /// What is known of a VM when it comes up.
@@ -78,9 +94,7 @@ pub(super) struct Intake<'a> {
     last: usize,
     sink: &'a mut dyn Sink,
     watch: Watch<'a>,
-    /// Whether readings of a VM have to follow each other.
-    ordered: bool,
-    skip_bad: bool,
+    rules: Rules,
     /// Rows of demand read.
     pub(super) rows: u64,
     /// Bad lines left out.
@@ -95,14 +109,11 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(super) fn new(
         selection: &'a Selection,
-        ordered: bool,
-        skip_bad: bool,
+        rules: Rules,
         watch: Watch<'a>,
         sink: &'a mut dyn Sink,
     ) -> Intake<'a> {
-        let names = |ids: &std::collections::BTreeSet<String>| {
-            ids.iter().map(|it| it.as_bytes().into()).collect()
-        };
+        let names = |ids: &BTreeSet<String>| ids.iter().map(|it| it.as_bytes().into()).collect();
         Intake {
             selection,
             wanted: selection.ids.as_ref().map(names),
@@ -112,8 +123,7 @@ impl<'a> Intake<'a> {
             last: 0,
             sink,
             watch,
-            ordered,
-            skip_bad,
+            rules,
             rows: 0,
             skipped: 0,
             gaps: 0,
@@ -158,14 +168,14 @@ impl<'a> Intake<'a> {
             rows: self.rows,
         };
         match (self.watch)(progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TraceError::Interrupted),
+            ControlFlow::Continue(()) if !self.sink.has_failed() => Ok(()),
+            _ => Err(TraceError::Interrupted),
         }
     }
 
     /// A line that is wrong: an error, or one more that is left out.
     pub(super) fn bad_line(&mut self, file: &Path, line: u64, bad: Bad) -> Result<(), TraceError> {
-        if self.skip_bad {
+        if self.rules.skip_bad {
             self.skipped += 1;
             return Ok(());
         }
@@ -184,7 +194,7 @@ impl<'a> Intake<'a> {
         place: &str,
         problem: &str,
     ) -> Result<(), TraceError> {
-        if self.skip_bad {
+        if self.rules.skip_bad {
             self.skipped += 1;
             return Ok(());
         }
@@ -235,10 +245,14 @@ impl<'a> Intake<'a> {
             return Ok(None);
         }
         let facts = facts()?;
-        let vm = self.known.len();
+        let vm = self.known.len().min(self.rules.most_vms);
+        // Who had the number of the crowd before is forgotten.
+        self.known.truncate(self.rules.most_vms);
         let id: Rc<[u8]> = id.into();
         self.sink.vm(vm, &id, facts);
-        self.index.insert(id.clone(), vm as u32);
+        if vm < self.rules.most_vms {
+            self.index.insert(id.clone(), vm as u32);
+        }
         self.known.push(Known {
             id,
             vps: facts.vps,
@@ -274,7 +288,7 @@ impl<'a> Intake<'a> {
     ) -> Result<(), Bad> {
         self.form(vm, Form::Means)?;
         let known = &mut self.known[vm];
-        if self.ordered {
+        if self.rules.ordered {
             if from < known.until {
                 return Err(Bad::new(
                     "time",

@@ -22,7 +22,7 @@ pub struct Loaded {
 /// [`TraceError`], where it is no trace, has a line that is wrong, or nothing of it is selected.
 pub fn load(source: &Source, selection: &Selection, watch: Watch) -> Result<Loaded, TraceError> {
     let mut vms = Collector::default();
-    let mut scanned = scan(source, selection, watch, &mut vms)?;
+    let mut scanned = scan(source, selection, usize::MAX, watch, &mut vms)?;
     let mut vms = vms.0;
     for vm in &mut vms {
         match &mut vm.demand {

@@ -2,7 +2,8 @@
 //! formats in which they are published.
 //!
 //! A [`Source`] says where a trace is and a [`Selection`] which part of it is wanted. [`load`] keeps that part in
-//! memory. The formats, where each fact about them comes from, and what is read how, are in
+//! memory, [`summarise`] sums it up and [`convert`] writes it in our own format, both in bounded memory. A
+//! [`Synthesis`] makes one up. The formats, where each fact about them comes from, and what is read how, are in
 //! `workloads/traces/README.md`.
 
 mod error;
@@ -19,6 +20,8 @@ mod selection;
 pub(crate) mod shipped;
 mod source;
 mod spacing;
+mod summary;
+mod synthesis;
 mod table;
 
 pub use error::{BadLine, TraceError};
@@ -26,7 +29,9 @@ pub use format::Format;
 pub use intake::{Progress, Watch};
 pub use load::{Loaded, load};
 pub use model::{Burst, Interval, TracedControls, TracedDemand, TracedVm};
-pub use own::write;
+pub use own::{Converted, convert, write};
 pub use scan::Scanned;
 pub use selection::{Count, Selection};
 pub use source::Source;
+pub use summary::{MOST_VMS, Spread, Summary, summarise};
+pub use synthesis::{DAY, MEAN_LPS, MEAN_USE, MEAN_VPS, Style, Synthesis, Synthesised};

@@ -9,7 +9,7 @@ use super::error::TraceError;
 use super::format::{Format, detect};
 use super::formats::reader;
 use super::input::Input;
-use super::intake::{Intake, Progress, Sink, Watch};
+use super::intake::{Intake, Progress, Rules, Sink, Watch};
 use super::selection::{Count, Sample, Selection};
 use super::source::Source;
 
@@ -26,10 +26,11 @@ pub struct Scanned {
     pub gaps: u64,
 }
 
-/// Reads a trace. For a sample it does so twice: once for the names.
+/// Reads a trace, and tells so many VMs apart. For a sample it reads twice: once for the names.
 pub(super) fn scan(
     source: &Source,
     selection: &Selection,
+    most_vms: usize,
     watch: Watch,
     sink: &mut dyn Sink,
 ) -> Result<Scanned, TraceError> {
@@ -45,8 +46,13 @@ pub(super) fn scan(
             detect(Input::open(first)?.head()?).map_err(unclear)?
         }
     };
+    let rules = Rules {
+        ordered: format.is_ordered(),
+        skip_bad: source.skip_bad,
+        most_vms,
+    };
     let Count::Sample { vms, seed } = selection.count else {
-        let mut intake = Intake::new(selection, format.is_ordered(), source.skip_bad, watch, sink);
+        let mut intake = Intake::new(selection, rules, watch, sink);
         return read(source, format, &files, &mut intake);
     };
     let sample = {
@@ -57,13 +63,7 @@ pub(super) fn scan(
                 ..it
             })
         };
-        let mut intake = Intake::new(
-            selection,
-            format.is_ordered(),
-            source.skip_bad,
-            &mut half,
-            sink,
-        );
+        let mut intake = Intake::new(selection, rules, &mut half, sink);
         intake.sample = Some(Sample::new(vms, seed));
         read(source, format, &files, &mut intake)?;
         let names = intake.sample.take();
@@ -76,13 +76,7 @@ pub(super) fn scan(
         let (bytes, of) = (it.of + it.bytes, 2 * it.of);
         watch(Progress { bytes, of, ..it })
     };
-    let mut intake = Intake::new(
-        selection,
-        format.is_ordered(),
-        source.skip_bad,
-        &mut rest,
-        sink,
-    );
+    let mut intake = Intake::new(selection, rules, &mut rest, sink);
     intake.want(sample);
     read(source, format, &files, &mut intake)
 }

@@ -4,6 +4,8 @@ mod errors;
 mod known;
 mod own;
 mod selected;
+mod summary;
+mod synthesis;
 
 use apportion_scheduler::Nanos;
 use apportion_workloads::traces::{

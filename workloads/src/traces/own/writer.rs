@@ -1,28 +1,12 @@
-//! Our own format: what it looks like, and who writes it. `formats/own.rs` reads it.
+//! Writes our own format, row by row.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use apportion_scheduler::Nanos;
 
-use super::intake::{Facts, Sink};
-use super::model::{Burst, Interval, TracedVm};
-
-/// The version that is written.
-pub(super) const VERSION: u64 = 1;
-
-/// The columns, which the second line names.
-pub(super) const COLUMNS: [&str; 9] = [
-    "vm",
-    "vps",
-    "weight",
-    "reserve_pct",
-    "cap_pct",
-    "from_s",
-    "interval_s",
-    "demand_lps",
-    "bursts",
-];
+use super::{COLUMNS, VERSION, escape, push_decimals};
+use crate::traces::intake::{Facts, Sink};
+use crate::traces::model::{Burst, Interval, TracedDemand, TracedVm};
 
 /// Readings or bursts in a row, at the most.
 const LONGEST_ROW: usize = 1024;
@@ -32,7 +16,7 @@ const MOST_OPEN: usize = 8 << 20;
 
 /// Writes a trace as it comes, with bounded memory: what has gathered too much is written in shorter rows.
 #[derive(Debug)]
-pub(super) struct Writer<W: Write> {
+pub(in crate::traces) struct Writer<W: Write> {
     out: W,
     vms: Vec<Vm>,
     /// Of so many VMs there is a row, so that VMs keep their order.
@@ -68,7 +52,7 @@ impl Stretch {
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(mut out: W) -> Writer<W> {
+    pub(in crate::traces) fn new(mut out: W) -> Writer<W> {
         let failed = writeln!(out, "# apportion-trace {VERSION}\n{}", COLUMNS.join(",")).err();
         Writer {
             out,
@@ -79,8 +63,13 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// How many VMs there are so far.
+    pub(super) fn vms(&self) -> u64 {
+        self.vms.len() as u64
+    }
+
     /// Writes what is left, and gives back what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(in crate::traces) fn finish(mut self) -> io::Result<W> {
         self.write_all();
         match self.failed {
             Some(error) => Err(error),
@@ -111,18 +100,18 @@ impl<W: Write> Writer<W> {
         if vm.stretch.readings.is_empty() {
             return;
         }
-        let mut row = format!("{},{},{},", vm.id, vm.vps, vm.controls);
+        let mut row = format!("{},{},{},", vm.id, vm.vps, vm.controls).into_bytes();
         push_decimals(&mut row, vm.stretch.from.0, 9);
-        row.push(',');
+        row.push(b',');
         push_decimals(&mut row, vm.stretch.interval.0, 9);
-        row.push(',');
+        row.push(b',');
         for (at, reading) in vm.stretch.readings.iter().enumerate() {
             if at > 0 {
-                row.push(' ');
+                row.push(b' ');
             }
             push_decimals(&mut row, u64::from(*reading), 6);
         }
-        row.push_str(",\n");
+        row.extend_from_slice(b",\n");
         self.open -= vm.stretch.readings.len();
         vm.stretch.readings.clear();
         self.write(&row);
@@ -133,26 +122,26 @@ impl<W: Write> Writer<W> {
         if vm.bursts.is_empty() {
             return;
         }
-        let mut row = format!("{},{},{},,,,", vm.id, vm.vps, vm.controls);
+        let mut row = format!("{},{},{},,,,", vm.id, vm.vps, vm.controls).into_bytes();
         for (at, burst) in vm.bursts.iter().enumerate() {
             if at > 0 {
-                row.push(' ');
+                row.push(b' ');
             }
-            row.push_str(&burst.vp.to_string());
-            row.push('@');
+            push_decimals(&mut row, u64::from(burst.vp), 0);
+            row.push(b'@');
             push_decimals(&mut row, burst.at.0, 9);
-            row.push('+');
+            row.push(b'+');
             push_decimals(&mut row, burst.run.0, 9);
         }
-        row.push('\n');
+        row.push(b'\n');
         self.open -= vm.bursts.len();
         vm.bursts.clear();
         self.write(&row);
     }
 
-    fn write(&mut self, row: &str) {
+    fn write(&mut self, row: &[u8]) {
         if self.failed.is_none() {
-            self.failed = self.out.write_all(row.as_bytes()).err();
+            self.failed = self.out.write_all(row).err();
         }
     }
 
@@ -212,6 +201,10 @@ impl<W: Write> Sink for Writer<W> {
         self.vms[vm].bursts.push(burst);
         self.opened();
     }
+
+    fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
 }
 
 /// Writes VMs in our own format. Demand is rounded to millionths of an LP.
@@ -224,59 +217,9 @@ pub fn write<W: Write>(vms: &[TracedVm], out: W) -> io::Result<W> {
         let (vps, controls) = (vm.vps, vm.controls);
         writer.vm(at, vm.id.as_bytes(), Facts { vps, controls });
         match &vm.demand {
-            super::TracedDemand::Means(means) => means.iter().for_each(|it| writer.mean(at, *it)),
-            super::TracedDemand::Bursts(bursts) => {
-                bursts.iter().for_each(|it| writer.burst(at, *it))
-            }
+            TracedDemand::Means(means) => means.iter().for_each(|it| writer.mean(at, *it)),
+            TracedDemand::Bursts(bursts) => bursts.iter().for_each(|it| writer.burst(at, *it)),
         }
     }
     writer.finish()
-}
-
-/// A number of which the last `decimals` digits are decimals, without zeros at its end.
-pub(super) fn push_decimals(text: &mut String, number: u64, decimals: u32) {
-    use std::fmt::Write as _;
-    let unit = 10_u64.pow(decimals);
-    let (whole, rest) = (number / unit, number % unit);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{whole}");
-    if rest > 0 {
-        let _ = write!(text, ".{rest:0width$}", width = decimals as usize);
-        text.truncate(text.trim_end_matches('0').len());
-    }
-}
-
-/// A name without the characters that divide fields and lines.
-fn escape(id: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(id.len());
-    for &byte in id {
-        match byte {
-            b'%' | b',' | b'"' | b'#' | ..=0x1f | 0x7f.. => {
-                let _ = write!(text, "%{byte:02x}");
-            }
-            _ => text.push(char::from(byte)),
-        }
-    }
-    text
-}
-
-/// The name that was escaped; none where a `%` is not followed by two digits.
-pub(super) fn unescape(field: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if memchr::memchr(b'%', field).is_none() {
-        return Some(Cow::Borrowed(field));
-    }
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-            plain.push((digit(0)? * 16 + digit(1)?) as u8);
-            rest = &after[2..];
-        } else {
-            plain.push(byte);
-        }
-    }
-    Some(Cow::Owned(plain))
 }

@@ -1,0 +1,128 @@
+//! `apportion trace summarise`: what a trace comes to.
+
+use super::arguments::SummariseArguments;
+use super::failed;
+use super::progress::Bar;
+use super::told::{self, Pace, count, grouped};
+use crate::exit::{Code, Failure};
+use crate::table;
+use apportion_scheduler::Nanos;
+use apportion_workloads::traces::{self, MOST_VMS, Spread, Summary};
+use comfy_table::presets::ASCII_MARKDOWN;
+use comfy_table::{CellAlignment, Table};
+
+pub(super) fn summarise(arguments: &SummariseArguments) -> Result<Code, Failure> {
+    let (source, selection) = (arguments.trace.source(), arguments.trace.selection()?);
+    let pace = Pace::begin();
+    let bar = Bar::new("reading", true)?;
+    let summary = traces::summarise(&source, &selection, &mut |it| bar.see(it));
+    drop(bar);
+    let summary = summary.map_err(failed)?;
+    table::print(&picture(&summary))?;
+    told::left_out(&summary.scanned);
+    pace.tell("read", summary.scanned.rows);
+    Ok(Code::Pass)
+}
+
+/// The summary as text.
+fn picture(summary: &Summary) -> String {
+    let scanned = &summary.scanned;
+    let mut rows = format!("{}, format {}", count(scanned.rows, "row"), scanned.format);
+    if scanned.gaps > 0 {
+        rows.push_str(&format!(
+            "; {} of them without a reading",
+            grouped(scanned.gaps)
+        ));
+    }
+    if scanned.skipped > 0 {
+        rows.push_str(&format!(
+            "; {} left out",
+            count(scanned.skipped, "bad line")
+        ));
+    }
+    let sizes = summary.vps.iter();
+    let sizes: Vec<String> = sizes
+        .map(|(vps, vms)| format!("{} x {vps}", grouped(*vms)))
+        .collect();
+    let more = match summary.more_vms {
+        true => format!(
+            "more than {}; of the others only the demand is counted\n",
+            grouped(MOST_VMS as u64)
+        ),
+        false => String::new(),
+    };
+    let mut text = format!(
+        "rows  {rows}\nVMs   {}{more}\nVPs   {}\ntime  {} from {} on, demand in steps of {}\nCPU   {:.3} h in all\n\n",
+        if summary.more_vms {
+            String::new()
+        } else {
+            grouped(summary.vms)
+        },
+        sizes.join(", "),
+        long(summary.to - summary.from),
+        long(summary.from),
+        long(summary.step),
+        summary.cpu_seconds / 3600.0,
+    );
+    let mut lps = Table::new();
+    lps.load_style(ASCII_MARKDOWN);
+    lps.set_header(["demand in LPs", "mean", "p50", "p95", "max"]);
+    lps.add_row(row("of all, over time", &summary.demand));
+    lps.add_row(row("mean of a VM, over VMs", &summary.vm_means));
+    if let Some(p95s) = &summary.vm_p95s {
+        lps.add_row(row("p95 of a VM, over VMs", p95s));
+    }
+    for column in lps.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    text.push_str(&lps.to_string());
+    text
+}
+
+fn row(of_what: &str, spread: &Spread) -> [String; 5] {
+    let lps = |value: f64| format!("{value:.3}");
+    let Spread {
+        mean,
+        p50,
+        p95,
+        max,
+    } = *spread;
+    [of_what.to_owned(), lps(mean), lps(p50), lps(p95), lps(max)]
+}
+
+/// A time as people say it where it is long: in hours, minutes and seconds.
+fn long(time: Nanos) -> String {
+    const MINUTE: Nanos = Nanos(60_000_000_000);
+    const HOUR: u64 = 3_600_000_000_000;
+    if time < MINUTE || !time.0.is_multiple_of(1_000_000_000) {
+        return time.to_string();
+    }
+    let parts = [
+        (time.0 / HOUR, "h"),
+        (time.0 % HOUR / MINUTE.0, "min"),
+        (time.0 % MINUTE.0 / 1_000_000_000, "s"),
+    ];
+    let said = parts.iter().filter(|(number, _)| *number > 0);
+    said.map(|(number, unit)| format!("{number}{unit}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_times_are_said_in_parts() {
+        for (seconds, text) in [
+            (0, "0ns"),
+            (59, "59s"),
+            (60, "1min"),
+            (300, "5min"),
+            (86_461, "24h 1min 1s"),
+        ] {
+            assert_eq!(long(Nanos(seconds * 1_000_000_000)), text);
+        }
+        assert_eq!(long(Nanos(90_500_000_000)), "90.500s");
+    }
+}
