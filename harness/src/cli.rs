@@ -29,6 +29,9 @@ pub(crate) enum Command {
     /// Check experiments without running them
     #[command(after_help = CHECK_HELP)]
     Check(CheckArguments),
+    /// Show what shares experiments should see, without running them
+    #[command(after_help = PREDICT_HELP)]
+    Predict(PredictArguments),
     /// Print the JSON Schema of experiment files, for editors
     Schema,
     /// Run experiments and give the verdict
@@ -63,6 +66,15 @@ A file says that something is meant by a line such as
   # check: allow inert-cap: an insurance, not to be reached here
 
 Exit codes: 0 no errors, 1 the tool failed, 2 errors, or warnings with --deny-warnings.";
+
+const PREDICT_HELP: &str = "\
+Examples:
+  apportion predict production-test  who is due how much, under both readings of a reserve and both
+                                     scopes of a weight
+  apportion predict mine.toml --vps  what each VP is due, in % of one LP
+  apportion predict mine.toml --json for tools
+
+Exit codes: 0 shown, 1 the tool failed, 2 bad usage or a bad experiment.";
 
 const TOP_HELP: &str = "\
 Runs, records and judges as `apportion run` does, with its exit codes, and shows meanwhile what
@@ -105,6 +117,22 @@ pub(crate) struct CheckArguments {
     /// List the rules
     #[arg(long, conflicts_with_all = ["experiments", "lps", "deny_warnings"])]
     pub(crate) rules: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArguments {
+    /// Files or shipped names
+    #[arg(value_name = "EXPERIMENT", required = true)]
+    pub(crate) experiments: Vec<String>,
+    /// How many LPs they get [default: as the file says, or all of this host]
+    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
+    pub(crate) lps: Option<u32>,
+    /// Show what each VP is due, instead of guests
+    #[arg(long)]
+    pub(crate) vps: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "vps")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ mod exit;
 mod host;
 mod ledger;
 mod plan;
+mod predict;
 mod progress;
 mod recorder;
 mod replay;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::List => cli::list(),
         cli::Command::Check(arguments) => check::check(&arguments),
+        cli::Command::Predict(arguments) => predict::predict(&arguments),
         cli::Command::Schema => cli::schema(),
         cli::Command::Run(arguments) => run::run(&arguments, run::Show::Progress),
         cli::Command::Top(arguments) => run::run(&arguments, run::Show::Top),

@@ -1,8 +1,9 @@
 //! Predictions: the documented answers under every reading, demand, and phases.
 
 use apportion_scheduler::{ReserveModel, WeightScope};
+use apportion_workloads::expected::guest_shares;
 use apportion_workloads::predict::{Basis, Forecast, Setting, phases, predict};
-use apportion_workloads::{Experiment, find};
+use apportion_workloads::{Experiment, Payload, catalogue, find};
 
 /// The experiment with these entries, on so many LPs.
 fn experiment(lps: u32, entries: &str) -> Experiment {
@@ -153,6 +154,35 @@ fn friedmans_tables_come_out() {
         let lps = received(&phase, setting.reserve_model, setting.weight_scope);
         let shares: Vec<f64> = lps.iter().map(|lps| 50.0 * lps).collect();
         assert_near(&shares, &[40.0, 40.0, 10.0, 10.0]);
+    }
+}
+
+#[test]
+fn a_prediction_is_what_a_run_is_judged_by_where_nobody_sleeps() {
+    let burns = |experiment: &&Experiment| {
+        experiment.changes.is_empty()
+            && experiment
+                .guests
+                .iter()
+                .all(|guest| guest.payload == Payload::Burn)
+    };
+    let all: Vec<&Experiment> = catalogue().iter().filter(burns).collect();
+    assert!(all.len() > 12);
+    for experiment in all {
+        let (phase, lps) = (only(experiment), experiment.lps.expect("a number of LPs"));
+        for Setting {
+            reserve_model,
+            weight_scope,
+        } in Setting::ALL
+        {
+            let judged = guest_shares(lps, &experiment.guests, weight_scope, reserve_model)
+                .expect("no affinities");
+            let judged: Vec<f64> = judged
+                .iter()
+                .map(|share| share * f64::from(lps) / 100.0)
+                .collect();
+            assert_near(&received(&phase, reserve_model, weight_scope), &judged);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod claims;
 mod counters;
 mod demand;
 mod lines;
+mod predict;
 mod results;
 mod run;
 mod sweep;
@@ -18,6 +19,7 @@ use std::io::{self, Write as _};
 
 pub(crate) use claims::claims;
 pub(crate) use counters::counters;
+pub(crate) use predict::prediction;
 pub(crate) use run::run;
 pub(crate) use sweep::sweeps;
 

@@ -74,6 +74,17 @@ impl Demand {
 }
 
 impl Basis {
+    /// In a word, for tools.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Basis::Endless => "endless",
+            Basis::UntilDone => "until-done",
+            Basis::Declared => "declared",
+            Basis::Mean => "mean",
+            Basis::Slight => "slight",
+        }
+    }
+
     /// What is assumed of a guest with such a demand; `None` where nothing need be.
     pub const fn assumption(self) -> Option<&'static str> {
         match self {
