@@ -1,7 +1,8 @@
-//! Recomputes shares.csv, and what the manifest says of each run, from the other files, by a path of its own:
+//! Recomputes shares.csv, demand.csv, and what the manifest says of each run, from the other files, by a path of its own:
 //! no code of the harness, plain sums over the text of the CSV files.
 
 mod claims;
+mod demand;
 mod formula;
 mod judge;
 mod run;
@@ -39,6 +40,13 @@ pub(crate) fn check(dir: &Path) -> usize {
         serde_json::from_str(&fs::read_to_string(dir.join("manifest.json")).unwrap()).unwrap();
     let (dispatches, events) = (rows(dir, "dispatches.csv"), rows(dir, "events.csv"));
     let shares = rows(dir, "shares.csv");
+    let bursts = rows(dir, "bursts.csv");
+    let replayed = dir.join("demand.csv").exists();
+    let demand = if replayed {
+        rows(dir, "demand.csv")
+    } else {
+        Vec::new()
+    };
     let mut seen = 0;
     for entry in manifest["runs"].as_array().unwrap() {
         let name = entry["experiment"].as_str().unwrap();
@@ -68,6 +76,13 @@ pub(crate) fn check(dir: &Path) -> usize {
         assert_eq!(keys, wanted);
         waits::check(&book, entry);
         service::check(&run, entry);
+        demand::check(
+            &run,
+            experiment,
+            &of_run(&bursts),
+            &recorded,
+            &of_run(&demand),
+        );
         seen += recorded.len();
     }
     if dir.join("claims.csv").exists() {
