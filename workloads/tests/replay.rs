@@ -29,15 +29,27 @@ const MIXED: &str = "trace = \"traces/own/mixed.csv\"\n";
 #[test]
 fn a_guest_has_the_vps_that_its_vm_has_but_no_more_than_lps() {
     let (experiment, it) = prepared(&format!("{MIXED}vms = [\"editor\", \"web\"]"));
-    let guests: Vec<_> = experiment.guests.iter().map(|it| (it.name.as_str(), it.vps)).collect();
+    let guests: Vec<_> = experiment
+        .guests
+        .iter()
+        .map(|it| (it.name.as_str(), it.vps))
+        .collect();
     assert_eq!(guests, [("vm-1", 2), ("vm-2", 2)]);
     let ids: Vec<_> = it.replayed.vms.iter().map(|vm| vm.id.as_str()).collect();
-    assert_eq!(ids, ["editor", "web"], "in the order in which they are named");
+    assert_eq!(
+        ids,
+        ["editor", "web"],
+        "in the order in which they are named"
+    );
     assert_eq!(it.trace, "traces/own/mixed.csv");
     assert_eq!(it.sha256.map(|it| it.len()), Some(64));
     let web = &it.replayed.vms[1];
     // Half an LP for 2 s, on two VPs; a second of it is measured.
-    let sums: Vec<u64> = web.work.iter().map(|vp| vp.iter().map(|it| it.run.0).sum()).collect();
+    let sums: Vec<u64> = web
+        .work
+        .iter()
+        .map(|vp| vp.iter().map(|it| it.run.0).sum())
+        .collect();
     assert_eq!(sums, [500_000_000; 2]);
     assert_eq!(web.demand, Nanos::from_millis(500));
     let (experiment, _) = prepared(&format!("{MIXED}vps = 3"));
@@ -53,13 +65,17 @@ fn controls_are_the_traces_where_it_is_asked_for_and_the_file_names_none() {
     };
     assert_eq!(told(""), (100, 0.0, 100.0));
     assert_eq!(told("controls = \"trace\""), (200, 10.0, 80.0));
-    assert_eq!(told("controls = \"trace\"\nweight = 50\ncap = 90"), (50, 10.0, 90.0));
+    assert_eq!(
+        told("controls = \"trace\"\nweight = 50\ncap = 90"),
+        (50, 10.0, 90.0)
+    );
     assert_eq!(told("weight = 50"), (50, 0.0, 100.0));
 }
 
 #[test]
 fn a_shipped_trace_needs_no_file() {
-    let (experiment, it) = prepared("trace = \"shipped:fifty\"\ncount = 50\nspeed = 1000\novercommit = 1.5");
+    let (experiment, it) =
+        prepared("trace = \"shipped:fifty\"\ncount = 50\nspeed = 1000\novercommit = 1.5");
     assert_eq!(experiment.guests.len(), 50);
     let demand: u64 = it.replayed.vms.iter().map(|vm| vm.demand.0).sum();
     // 1.5 times what two LPs have in the measured second.
@@ -71,11 +87,17 @@ fn what_cannot_be_replayed_is_refused_with_its_place() {
     insta::assert_snapshot!("unshipped", refused("trace = \"shipped:sixty\""));
     insta::assert_snapshot!("missing", refused("trace = \"missing.csv\""));
     insta::assert_snapshot!("too-few", refused(&format!("{MIXED}count = 7")));
-    insta::assert_snapshot!("unknown-vm", refused(&format!("{MIXED}vms = [\"web\", \"wob\"]")));
+    insta::assert_snapshot!(
+        "unknown-vm",
+        refused(&format!("{MIXED}vms = [\"web\", \"wob\"]"))
+    );
     insta::assert_snapshot!("too-short", refused(&format!("{MIXED}speed = 5000")));
     insta::assert_snapshot!("nothing-left", refused(&format!("{MIXED}from = \"24h\"")));
     insta::assert_snapshot!("too-idle", refused(&format!("{MIXED}overcommit = 1.5")));
-    insta::assert_snapshot!("controls", refused(&format!("{MIXED}controls = \"trace\"\ncap = 5")));
+    insta::assert_snapshot!(
+        "controls",
+        refused(&format!("{MIXED}controls = \"trace\"\ncap = 5"))
+    );
     let change = "[[change]]\nat = \"500ms\"\nguest = \"vm\"\nadd_vps = 1";
     insta::assert_snapshot!("added-vps", refused(&format!("{MIXED}{change}")));
 }

@@ -2,8 +2,8 @@
 
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry};
 use apportion_hypervisor::{
-    Action, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec, SimulatorEngine,
-    SimulatorSpec, Trace,
+    Action, Burst, Engine, Flow, GuestSpec, Ns, Observer, Payload, RunOutcome, RunSpec,
+    SimulatorEngine, SimulatorSpec, Trace,
 };
 use apportion_scheduler::{
     AdmissionError, Cap, Controls, Entry, LpId, Nanos, PolicyKind, Reserve, ReserveModel, VpId,
@@ -73,6 +73,7 @@ pub(crate) fn spec(lps: u32, guests: Vec<GuestSpec>) -> RunSpec {
 pub(crate) struct Keep {
     pub(crate) entries: Vec<LogEntry>,
     pub(crate) decisions: Vec<Entry>,
+    pub(crate) bursts: Vec<Burst>,
     pub(crate) ticks: Vec<Nanos>,
     pub(crate) stop_at: Option<Nanos>,
     /// What to request, and when, in order.
@@ -88,6 +89,11 @@ impl Observer for Keep {
 
     fn decisions(&mut self, entries: Vec<Entry>) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.decisions.extend(entries);
+        Ok(())
+    }
+
+    fn burst(&mut self, burst: &Burst) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.bursts.push(*burst);
         Ok(())
     }
 
