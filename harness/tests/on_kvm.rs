@@ -6,8 +6,8 @@ mod kvm_only;
 mod recompute;
 
 use apportion_recording::{
-    EventKind, EventRow, Manifest, RunEntry, ShareRow, Status, Verdict, files, read_manifest,
-    read_rows,
+    DemandRow, EventKind, EventRow, Fared, Manifest, RunEntry, ShareRow, Status, Verdict, files,
+    read_manifest, read_rows,
 };
 use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,6 +80,10 @@ fn main() -> ExitCode {
         (
             "guests_that_pace_themselves_are_recorded_and_recomputed",
             controls::paced_recorded,
+        ),
+        (
+            "demand_of_a_trace_is_replayed_and_recomputed",
+            replay_recorded,
         ),
         (
             "a_capped_guest_stays_below_its_cap_beside_an_idle_lp",
@@ -374,6 +378,63 @@ fn top_prints() {
     recompute::check(&dir.path().join("rec"));
     let manifest = read_manifest(&dir.path().join("rec")).unwrap();
     assert_eq!(manifest.status, Status::Complete);
+}
+
+fn replay_recorded() {
+    let dir = TempDir::new().unwrap();
+    let text = r#"
+        schema = 1
+        name = "some"
+        why = "Do guests that are not starved receive what the trace demands?"
+        lps = 1
+        duration = "4s"
+        warm_up = "500ms"
+        tolerance_pp = 5
+        [[guest]]
+        name = "vm"
+        count = 8
+        payload = "replay"
+        trace = "shipped:fifty"
+        speed = 2000
+        overcommit = 0.3
+        [[guest]]
+        name = "busy"
+    "#;
+    fs::write(dir.path().join("some.toml"), text).unwrap();
+    let output = run_in(
+        dir.path(),
+        &["some.toml", "--engine", "kvm", "--out", "rec"],
+    );
+    // How well it went depends on who else uses the machine.
+    let code = output.status.code();
+    assert!(
+        code.is_some_and(|code| [0, 3, 4].contains(&code)),
+        "{}",
+        stderr(&output)
+    );
+    let rec = dir.path().join("rec");
+    recompute::check(&rec);
+    let rows: Vec<DemandRow> = read_rows(&rec, files::DEMAND).unwrap();
+    assert_eq!(rows.len(), 8);
+    let (mut demanded, mut received) = (0, 0);
+    for row in rows.iter().filter(|row| row.fared == Fared::Met) {
+        // What was due was received or is left over; a VP that wakes pays for that ahead.
+        let (wanted, got) = (
+            row.backlog_before_ns + row.due_ns,
+            row.received_ns + row.backlog_ns,
+        );
+        assert!(
+            wanted.abs_diff(got) <= row.due_ns / 50 + 2_000_000,
+            "{row:?}"
+        );
+        demanded += wanted - row.backlog_ns;
+        received += row.received_ns;
+    }
+    println!("of {demanded} ns that were demanded {received} were received");
+    assert!(
+        received.abs_diff(demanded) <= demanded / 50,
+        "{received} of {demanded}"
+    );
 }
 
 fn latest_points_to_newest() {
