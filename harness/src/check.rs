@@ -3,8 +3,9 @@
 use crate::cli::CheckArguments;
 use crate::exit::{Code, Failure};
 use crate::table;
-use apportion_workloads::lint::{RULES, Severity, lint};
-use apportion_workloads::{Experiment, catalogue, load, names};
+use apportion_workloads::lint::{RULES, Severity, lint_sweep};
+use apportion_workloads::replay::prepare;
+use apportion_workloads::{Experiment, Overrides, catalogue, load, names};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -28,15 +29,13 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<Code, Failure> {
         return Ok(Code::Pass);
     }
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
+    let overrides = arguments.settings.overrides()?;
     let mut tally = Tally::default();
     for argument in expand(&arguments.experiments)? {
         tally.checked += 1;
         let reports = match load(&argument) {
-            Ok(experiment) => tally.look(experiment, arguments.lps, host_lps),
-            Err(error) => {
-                tally.broken += 1;
-                vec![Failure::refused(error).message()]
-            }
+            Ok(experiment) => tally.look(&experiment, &overrides, arguments.lps, host_lps),
+            Err(error) => tally.refuse(Failure::refused(error)),
         };
         for report in reports {
             table::print(&format!("{report}\n"))?;
@@ -78,11 +77,26 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, io::Error> {
 }
 
 impl Tally {
-    /// The reports on one experiment.
-    fn look(&mut self, mut experiment: Experiment, lps: Option<u32>, host_lps: u32) -> Vec<String> {
-        experiment.lps = lps.or(experiment.lps);
-        self.of_host |= experiment.lps.is_none();
-        let found = lint(&experiment, host_lps);
+    /// The reports on one experiment, and on all that it stands for.
+    fn look(
+        &mut self,
+        experiment: &Experiment,
+        overrides: &Overrides,
+        lps: Option<u32>,
+        host_lps: u32,
+    ) -> Vec<String> {
+        let mut points = match experiment.points(overrides) {
+            Ok(points) => points,
+            Err(error) => return self.refuse(Failure::refused(error)),
+        };
+        for point in &mut points {
+            point.lps = lps.or(point.lps);
+            self.of_host |= point.lps.is_none();
+            if let Err(error) = prepare(point, point.lps.unwrap_or(host_lps)) {
+                return self.refuse(Failure::refused(error));
+            }
+        }
+        let found = lint_sweep(&points, host_lps);
         let count = |severity| {
             found
                 .iter()
@@ -93,6 +107,12 @@ impl Tally {
         self.warnings += count(Severity::Warning);
         self.notes += count(Severity::Note);
         found.into_iter().map(|finding| finding.report).collect()
+    }
+
+    /// The report on one that cannot be read.
+    fn refuse(&mut self, failure: Failure) -> Vec<String> {
+        self.broken += 1;
+        vec![failure.message()]
     }
 
     fn told(&self, host_lps: u32) -> String {
@@ -122,6 +142,7 @@ mod tests {
     use crate::cli::{Cli, Command};
     use crate::plan::plan;
     use apportion_scheduler::Random;
+    use apportion_workloads::lint::lint;
     use clap::Parser as _;
     use std::fmt::Write as _;
 

@@ -5,7 +5,7 @@ use crate::table;
 use crate::trace;
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
-use apportion_workloads::{Axis, Setting, catalogue, choice, parse_duration};
+use apportion_workloads::{Axis, Overrides, Setting, catalogue, choice, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -103,6 +103,25 @@ pub(crate) enum EngineChoice {
     Simulator,
 }
 
+/// Other values for keys of the files.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArguments {
+    /// Give a key of the file another value, such as guest.test.weight=100; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse)]
+    pub(crate) set: Vec<Setting>,
+
+    /// Take several values of a key in turn, such as guest.test.weight=50..200:50 or slice=1ms,5ms; may be repeated
+    #[arg(long, value_name = "KEY=VALUES", value_parser = Axis::parse)]
+    pub(crate) scan: Vec<Axis>,
+}
+
+impl SettingArguments {
+    /// All of them.
+    pub(crate) fn overrides(&self) -> Result<Overrides, Failure> {
+        Overrides::new(self.set.clone(), self.scan.clone()).map_err(Failure::refused)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
     /// Files, folders of .toml files, or shipped names; none checks all that ship
@@ -111,6 +130,8 @@ pub(crate) struct CheckArguments {
     /// How many LPs they get [default: as the file says, or all of this host]
     #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
     pub(crate) lps: Option<u32>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
     /// Warnings count as errors
     #[arg(long)]
     pub(crate) deny_warnings: bool,
@@ -127,6 +148,8 @@ pub(crate) struct PredictArguments {
     /// How many LPs they get [default: as the file says, or all of this host]
     #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
     pub(crate) lps: Option<u32>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
     /// Show what each VP is due, instead of guests
     #[arg(long)]
     pub(crate) vps: bool,
@@ -193,13 +216,8 @@ pub(crate) struct RunArguments {
     /// Where everything random begins
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
-    /// Give a key of the file another value, such as guest.test.weight=100; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = Setting::parse)]
-    pub(crate) set: Vec<Setting>,
-
-    /// Run it with several values of a key, such as guest.test.weight=50..200:50 or slice=1ms,5ms; may be repeated
-    #[arg(long, value_name = "KEY=VALUES", value_parser = Axis::parse)]
-    pub(crate) scan: Vec<Axis>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
 
     /// Record every decision of the scheduler in decisions.csv
     #[arg(long)]

@@ -5,6 +5,7 @@ use crate::exit::{Code, Failure};
 use crate::table;
 use anyhow::anyhow;
 use apportion_workloads::predict::{Forecast, Setting, predict as forecasts};
+use apportion_workloads::replay::prepare;
 use apportion_workloads::{Experiment, load};
 use serde_json::{Value, json};
 
@@ -18,10 +19,14 @@ pub(crate) struct Prediction {
 /// The whole command.
 pub(crate) fn predict(arguments: &PredictArguments) -> Result<Code, Failure> {
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
+    let overrides = arguments.settings.overrides()?;
     let mut all = Vec::new();
     for name in &arguments.experiments {
         let experiment = load(name).map_err(Failure::refused)?;
-        all.push(Prediction::of(experiment, arguments.lps, host_lps)?);
+        let points = experiment.points(&overrides).map_err(Failure::refused)?;
+        for point in points {
+            all.push(Prediction::of(point, arguments.lps, host_lps)?);
+        }
     }
     if arguments.json {
         let all: Value = all.iter().map(Prediction::json).collect();
@@ -43,6 +48,7 @@ impl Prediction {
     ) -> Result<Prediction, Failure> {
         let lps = lps.or(experiment.lps).unwrap_or(host_lps);
         experiment.lps = Some(lps);
+        prepare(&mut experiment, lps).map_err(Failure::refused)?;
         let name = &experiment.name;
         let refused = |why: String| Failure::refused(anyhow!("experiment {name}: {why}"));
         experiment

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::{GuestId, Nanos};
 use apportion_workloads::replay::{Prepared, ReplayedVm, prepare};
-use apportion_workloads::{Claim, Experiment, Guest, Overrides, expected, load, suite};
+use apportion_workloads::{Claim, Experiment, Guest, expected, load, suite};
 use std::collections::HashSet;
 use std::fmt::Display;
 
@@ -72,8 +72,7 @@ pub(crate) fn plan(arguments: &RunArguments, host_lps: u32) -> Result<Plan, Fail
             )));
         }
     }
-    let overrides = Overrides::new(arguments.set.clone(), arguments.scan.clone());
-    let overrides = overrides.map_err(Failure::refused)?;
+    let overrides = arguments.settings.overrides()?;
     let mut plan = Plan {
         runs: Vec::new(),
         pledges: Vec::new(),

@@ -78,8 +78,30 @@ pub struct Finding {
     pub rule: &'static str,
     /// How bad it is.
     pub severity: Severity,
+    /// Where in the file.
+    place: usize,
     /// What, where and what to do about it, drawn beside the lines of the file.
     pub report: String,
+}
+
+/// What is found in the experiments that one file stands for: the errors of
+/// all of them, and what is doubtful of each of them, for what has no effect
+/// in one may be what another is swept for.
+pub fn lint_sweep(points: &[Experiment], lps: u32) -> Vec<Finding> {
+    let mut of_points = points.iter().map(|point| lint(point, lps));
+    let mut all = of_points.next().unwrap_or_default();
+    for found in of_points {
+        let same = |a: &Finding, b: &Finding| (a.rule, a.place) == (b.rule, b.place);
+        all.retain(|it| it.severity == Severity::Error || found.iter().any(|of| same(it, of)));
+        let more = found
+            .into_iter()
+            .filter(|it| it.severity == Severity::Error);
+        let more: Vec<Finding> = more
+            .filter(|it| !all.iter().any(|of| same(it, of)))
+            .collect();
+        all.extend(more);
+    }
+    all
 }
 
 /// All that the rules find in `experiment`, in the order of its text.
@@ -109,6 +131,7 @@ pub fn lint(experiment: &Experiment, lps: u32) -> Vec<Finding> {
     let drawn = found.into_iter().map(|(rule, problem)| Finding {
         rule: rule.id,
         severity: rule.severity,
+        place: problem.start(),
         report: problem
             .by_rule(rule.severity.level(), rule.id)
             .render(&sources),

@@ -82,6 +82,7 @@ impl Basis {
             Basis::Declared => "declared",
             Basis::Mean => "mean",
             Basis::Slight => "slight",
+            Basis::Unread => "unread",
         }
     }
 
