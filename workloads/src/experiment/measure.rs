@@ -54,10 +54,10 @@ const fn row(
 }
 
 /// The payloads that record when each piece of work was due, begun and done.
-const PACED: &[&str] = &["probe", "bursts"];
+const PACED: &[&str] = &["probe", "bursts", "replay"];
 
 /// Every measure; `workloads/README.md` says what each of them is.
-static ROWS: [Row; 15] = [
+static ROWS: [Row; 17] = [
     row("share", Unit::Percent, Together::Sum, &[]),
     row("work", Unit::PerSecond, Together::Sum, &[]),
     row("wait_per_dispatch", Unit::Time, Together::Max, &[]),
@@ -68,6 +68,8 @@ static ROWS: [Row; 15] = [
     row("response_p50", Unit::Time, Together::Max, PACED),
     row("response_p99", Unit::Time, Together::Max, PACED),
     row("response_max", Unit::Time, Together::Max, PACED),
+    row("stretch_p50", Unit::Ratio, Together::Max, &["replay"]),
+    row("stretch_p95", Unit::Ratio, Together::Max, &["replay"]),
     row("elapsed", Unit::Time, Together::Max, &["fixed-work"]),
     row("acquisitions", Unit::PerSecond, Together::Sum, &["spin"]),
     row("longest_wait", Unit::Time, Together::Max, &["spin"]),
