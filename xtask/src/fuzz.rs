@@ -8,15 +8,15 @@ use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
 const HELP: &str = "\
-Feed whatever reads what a guest controls with inputs that libFuzzer makes up
+Feed whatever reads what a guest or a file controls with inputs that libFuzzer makes up
 
 Usage: cargo xtask fuzz [--seconds N | --runs N] [TARGET…]
 
-Targets are hypercall, image and rings; without one all run, one after the other, each for 30 s if nothing
-else is said. libFuzzer is C++: its compiler has to be there (c++, or what CXX names). Inputs that found
+Targets are hypercall, image, rings and trace; without one all run, one after the other, each for 30 s if
+nothing else is said. libFuzzer is C++: its compiler has to be there (c++, or what CXX names). Inputs that found
 something new stay in target/fuzz/corpus and are taken up again.";
 
-const TARGETS: [&str; 3] = ["hypercall", "image", "rings"];
+const TARGETS: [&str; 4] = ["hypercall", "image", "rings", "trace"];
 
 /// cargo's exit code where it is cargo that fails.
 const NOT_BUILT: u8 = 101;
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn all_targets_run_for_a_while_unless_something_else_is_said() {
         let (length, targets) = planned(&[]).unwrap();
-        assert_eq!((length.as_str(), targets.len()), ("-max_total_time=30", 3));
+        assert_eq!((length.as_str(), targets.len()), ("-max_total_time=30", 4));
         let (length, targets) = planned(&["rings", "--runs", "7"]).unwrap();
         assert_eq!(
             (length.as_str(), targets),

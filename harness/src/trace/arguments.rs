@@ -24,8 +24,8 @@ pub(crate) enum Command {
 
 const SYNTHESISE_HELP: &str = "\
 VMs have 1, 2, 4, 8 or 16 VPs (30, 30, 25, 10 and 5 %) and use 20 % of them on average (Beta(1, 4)),
-more in the afternoon, with noise and bursts; workloads/traces/README.md has all of it. In the styles
-of Azure the output is a folder with vmtable.csv.gz and vm_cpu_readings-file-1-of-1.csv.gz.";
+more in the afternoon, with noise and bursts; workloads/traces/README.md has it all. For Azure a
+folder is written, with vmtable.csv.gz and vm_cpu_readings-file-1-of-1.csv.gz.";
 
 #[derive(Debug, Args)]
 pub(crate) struct SummariseArguments {

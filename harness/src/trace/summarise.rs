@@ -7,7 +7,7 @@ use super::told::{self, Pace, count, grouped};
 use crate::exit::{Code, Failure};
 use crate::table;
 use apportion_scheduler::Nanos;
-use apportion_workloads::traces::{self, MOST_VMS, Spread, Summary};
+use apportion_workloads::traces::{self, Spread, Summary};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
@@ -27,7 +27,7 @@ pub(super) fn summarise(arguments: &SummariseArguments) -> Result<Code, Failure>
 /// The summary as text.
 fn picture(summary: &Summary) -> String {
     let scanned = &summary.scanned;
-    let mut rows = format!("{}, format {}", count(scanned.rows, "row"), scanned.format);
+    let mut rows = format!("{}, format {}", grouped(scanned.rows), scanned.format);
     if scanned.gaps > 0 {
         rows.push_str(&format!(
             "; {} of them without a reading",
@@ -40,24 +40,14 @@ fn picture(summary: &Summary) -> String {
             count(scanned.skipped, "bad line")
         ));
     }
-    let sizes = summary.vps.iter();
-    let sizes: Vec<String> = sizes
-        .map(|(vps, vms)| format!("{} x {vps}", grouped(*vms)))
-        .collect();
-    let more = match summary.more_vms {
-        true => format!(
-            "more than {}; of the others only the demand is counted\n",
-            grouped(MOST_VMS as u64)
-        ),
-        false => String::new(),
-    };
+    let mut vms = grouped(summary.vms);
+    if summary.more_vms {
+        vms.push_str(", and more, of which only the demand of all tells");
+    }
+    let size = |(vps, vms): (&u32, &u64)| format!("{} x {vps}", grouped(*vms));
+    let sizes: Vec<String> = summary.vps.iter().map(size).collect();
     let mut text = format!(
-        "rows  {rows}\nVMs   {}{more}\nVPs   {}\ntime  {} from {} on, demand in steps of {}\nCPU   {:.3} h in all\n\n",
-        if summary.more_vms {
-            String::new()
-        } else {
-            grouped(summary.vms)
-        },
+        "rows  {rows}\nVMs   {vms}\nVPs   {}\ntime  {} from {} on, in steps of {}\nCPU   {:.3} h in all\n\n",
         sizes.join(", "),
         long(summary.to - summary.from),
         long(summary.from),
@@ -94,6 +84,9 @@ fn row(of_what: &str, spread: &Spread) -> [String; 5] {
 fn long(time: Nanos) -> String {
     const MINUTE: Nanos = Nanos(60_000_000_000);
     const HOUR: u64 = 3_600_000_000_000;
+    if time == Nanos::ZERO {
+        return "0s".to_owned();
+    }
     if time < MINUTE || !time.0.is_multiple_of(1_000_000_000) {
         return time.to_string();
     }
@@ -115,7 +108,7 @@ mod tests {
     #[test]
     fn long_times_are_said_in_parts() {
         for (seconds, text) in [
-            (0, "0ns"),
+            (0, "0s"),
             (59, "59s"),
             (60, "1min"),
             (300, "5min"),

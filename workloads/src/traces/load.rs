@@ -1,5 +1,7 @@
 //! A trace in memory: all that is selected, VM by VM.
 
+use apportion_scheduler::Nanos;
+
 use super::error::TraceError;
 use super::intake::{Facts, Sink, Watch};
 use super::model::{Burst, Interval, TracedDemand, TracedVm};
@@ -23,35 +25,33 @@ pub struct Loaded {
 pub fn load(source: &Source, selection: &Selection, watch: Watch) -> Result<Loaded, TraceError> {
     let mut vms = Collector::default();
     let mut scanned = scan(source, selection, usize::MAX, watch, &mut vms)?;
-    let mut vms = vms.0;
-    for vm in &mut vms {
-        match &mut vm.demand {
-            TracedDemand::Means(means) => {
-                means.sort_by_key(|it| it.from);
-                let before = means.len();
-                let twice = without_overlap(means);
-                if let Some(second) = twice
-                    && !source.skip_bad
-                {
-                    return Err(TraceError::Overlap {
-                        vm: vm.id.clone(),
-                        at: second.from + selection.from,
-                    });
-                }
-                scanned.skipped += (before - means.len()) as u64;
-            }
-            TracedDemand::Bursts(bursts) => bursts.sort_by_key(|it| it.at),
-        }
+    let (vms, twice) = vms.in_order();
+    if let Some((vm, at)) = &twice.first
+        && !source.skip_bad
+    {
+        return Err(TraceError::Overlap {
+            vm: vm.clone(),
+            at: *at + selection.from,
+        });
     }
+    scanned.skipped += twice.count;
     match vms.is_empty() {
         true => Err(TraceError::Nothing { rows: scanned.rows }),
         false => Ok(Loaded { vms, scanned }),
     }
 }
 
+/// Readings for a time for which there is one already.
+#[derive(Debug, Default)]
+pub(super) struct Twice {
+    pub(super) count: u64,
+    /// The VM of the first, and when it begins.
+    pub(super) first: Option<(String, Nanos)>,
+}
+
 /// Keeps the first of intervals that overlap; returns the first that was not kept.
 fn without_overlap(means: &mut Vec<Interval>) -> Option<Interval> {
-    let mut end = apportion_scheduler::Nanos::ZERO;
+    let mut end = Nanos::ZERO;
     let mut first = None;
     means.retain(|it| {
         if it.from < end {
@@ -64,8 +64,30 @@ fn without_overlap(means: &mut Vec<Interval>) -> Option<Interval> {
     first
 }
 
+/// Keeps everything.
 #[derive(Default)]
-struct Collector(Vec<TracedVm>);
+pub(super) struct Collector(Vec<TracedVm>);
+
+impl Collector {
+    /// The VMs, with their demand in order of time; of readings for the same time the first is kept.
+    pub(super) fn in_order(mut self) -> (Vec<TracedVm>, Twice) {
+        let mut twice = Twice::default();
+        for vm in &mut self.0 {
+            match &mut vm.demand {
+                TracedDemand::Means(means) => {
+                    means.sort_by_key(|it| it.from);
+                    let before = means.len();
+                    if let Some(second) = without_overlap(means) {
+                        twice.first.get_or_insert((vm.id.clone(), second.from));
+                    }
+                    twice.count += (before - means.len()) as u64;
+                }
+                TracedDemand::Bursts(bursts) => bursts.sort_by_key(|it| it.at),
+            }
+        }
+        (self.0, twice)
+    }
+}
 
 impl Sink for Collector {
     fn vm(&mut self, _: usize, id: &[u8], facts: Facts) {

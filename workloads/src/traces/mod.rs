@@ -10,6 +10,8 @@ mod error;
 mod fields;
 mod format;
 mod formats;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod input;
 mod intake;
 mod load;

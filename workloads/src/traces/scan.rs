@@ -87,9 +87,15 @@ fn read(
     files: &[PathBuf],
     intake: &mut Intake,
 ) -> Result<Scanned, TraceError> {
-    let length = |file: &PathBuf| fs::metadata(file).map_or(0, |it| it.len());
-    intake.of = files.iter().map(length).sum();
-    let mut reader = reader(format, source, files, intake)?;
+    let length = |file: &Path| fs::metadata(file).map_or(0, |it| it.len());
+    intake.of = files.iter().map(|it| length(it)).sum();
+    let first = files.first().map_or(Path::new(""), PathBuf::as_path);
+    let table = |intake: &mut Intake| {
+        let path = source.table(format, first)?;
+        intake.of += length(&path);
+        Input::open(&path)
+    };
+    let mut reader = reader(format, files, source.machine_lps, table, intake)?;
     for file in files {
         let mut input = Input::open(file)?;
         input.head()?;

@@ -27,7 +27,7 @@ const USED: &str = "CPU usage [%]";
 
 pub(super) struct Bitbrains {
     /// When the first reading of all files was taken.
-    base: Nanos,
+    base: Option<Nanos>,
 }
 
 /// What a row says: when, of how many cores, and the demand in LPs.
@@ -48,7 +48,7 @@ struct Header {
 impl Bitbrains {
     /// Looks at the beginning of every file for the time at which the trace begins.
     pub(super) fn new(files: &[PathBuf]) -> Result<Bitbrains, TraceError> {
-        let mut base = LATEST;
+        let mut base: Option<Nanos> = None;
         for path in files {
             let mut input = Input::open(path)?;
             let Some(header) = input.line()?.and_then(|line| Header::read(line).ok()) else {
@@ -56,7 +56,7 @@ impl Bitbrains {
             };
             while let Some(line) = input.line()? {
                 if let Ok(row) = header.row(line) {
-                    base = base.min(row.at);
+                    base = Some(base.map_or(row.at, |base| base.min(row.at)));
                     break;
                 }
             }
@@ -78,7 +78,8 @@ impl Reader for Bitbrains {
             }
             Some(header) => {
                 let row = header.row(line)?;
-                let before = SPACING.take(&mut held, row.at - self.base, row.lps)?;
+                let base = *self.base.get_or_insert(row.at);
+                let before = SPACING.take(&mut held, row.at - base, row.lps)?;
                 intake.rows += 1;
                 let flow = reading(intake, &id, vps, before);
                 vps = vps.max(row.cores);

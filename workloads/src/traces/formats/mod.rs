@@ -10,16 +10,14 @@ mod planetlab;
 mod rt_app;
 mod timehist;
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::error::TraceError;
 use super::fields::Bad;
 use super::format::Format;
 use super::input::Input;
 use super::intake::Intake;
-use super::source::Source;
 
 /// What a row says about the rows after it: a break, that none of them is wanted.
 type Flow = Result<ControlFlow<()>, Bad>;
@@ -35,23 +33,18 @@ pub(super) trait Reader {
     }
 }
 
-/// The reader of a format, for a trace of these files; reads the file that says what the VMs are.
+/// The reader of a format, for a trace of these files; `table` opens the file that says what the VMs are.
 pub(super) fn reader(
     format: Format,
-    source: &Source,
     files: &[PathBuf],
+    machine_lps: Option<f64>,
+    table: impl FnOnce(&mut Intake) -> Result<Input, TraceError>,
     intake: &mut Intake,
 ) -> Result<Box<dyn Reader>, TraceError> {
-    let first = files.first().map_or(Path::new(""), PathBuf::as_path);
-    let table = |intake: &mut Intake| {
-        let path = source.table(format, first)?;
-        intake.of += fs::metadata(&path).map_or(0, |it| it.len());
-        Input::open(&path)
-    };
     Ok(match format {
         Format::Azure => Box::new(azure::Azure::new(&mut table(intake)?, intake)?),
         Format::Alibaba => Box::new(alibaba::Alibaba::new(&mut table(intake)?, intake)?),
-        Format::Google => Box::new(google::Google::new(source.machine_lps)?),
+        Format::Google => Box::new(google::Google::new(machine_lps)?),
         Format::Bitbrains => Box::new(bitbrains::Bitbrains::new(files)?),
         Format::PlanetLab => Box::new(planetlab::PlanetLab),
         Format::RtApp => Box::new(rt_app::RtApp),

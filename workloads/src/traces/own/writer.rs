@@ -96,10 +96,11 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_stretch(&mut self, vm: usize) {
-        let vm = &mut self.vms[vm];
-        if vm.stretch.readings.is_empty() {
+        if self.vms[vm].stretch.readings.is_empty() {
             return;
         }
+        self.begin(vm);
+        let vm = &mut self.vms[vm];
         let mut row = format!("{},{},{},", vm.id, vm.vps, vm.controls).into_bytes();
         push_decimals(&mut row, vm.stretch.from.0, 9);
         row.push(b',');
@@ -118,10 +119,11 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_bursts(&mut self, vm: usize) {
-        let vm = &mut self.vms[vm];
-        if vm.bursts.is_empty() {
+        if self.vms[vm].bursts.is_empty() {
             return;
         }
+        self.begin(vm);
+        let vm = &mut self.vms[vm];
         let mut row = format!("{},{},{},,,,", vm.id, vm.vps, vm.controls).into_bytes();
         for (at, burst) in vm.bursts.iter().enumerate() {
             if at > 0 {
@@ -180,7 +182,6 @@ impl<W: Write> Sink for Writer<W> {
         let stretch = &self.vms[vm].stretch;
         let follows = stretch.interval == interval.length && stretch.end() == interval.from;
         if !follows || stretch.readings.len() >= LONGEST_ROW {
-            self.begin(vm);
             self.write_stretch(vm);
             let stretch = &mut self.vms[vm].stretch;
             (stretch.from, stretch.interval) = (interval.from, interval.length);
@@ -195,7 +196,6 @@ impl<W: Write> Sink for Writer<W> {
 
     fn burst(&mut self, vm: usize, burst: Burst) {
         if self.vms[vm].bursts.len() >= LONGEST_ROW {
-            self.begin(vm);
             self.write_bursts(vm);
         }
         self.vms[vm].bursts.push(burst);
