@@ -2,6 +2,7 @@
 
 use crate::cli::CheckArguments;
 use crate::exit::{Code, Failure};
+use crate::plan::reading;
 use crate::table;
 use apportion_workloads::lint::{RULES, Severity, lint_sweep};
 use apportion_workloads::replay::prepare;
@@ -92,7 +93,7 @@ impl Tally {
         for point in &mut points {
             point.lps = lps.or(point.lps);
             self.of_host |= point.lps.is_none();
-            if let Err(error) = prepare(point, point.lps.unwrap_or(host_lps)) {
+            if let Err(error) = prepare(point, point.lps.unwrap_or(host_lps), &mut reading()) {
                 return self.refuse(Failure::refused(error));
             }
         }

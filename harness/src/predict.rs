@@ -2,6 +2,7 @@
 
 use crate::cli::PredictArguments;
 use crate::exit::{Code, Failure};
+use crate::plan::reading;
 use crate::table;
 use anyhow::anyhow;
 use apportion_workloads::predict::{Forecast, Setting, predict as forecasts};
@@ -48,7 +49,7 @@ impl Prediction {
     ) -> Result<Prediction, Failure> {
         let lps = lps.or(experiment.lps).unwrap_or(host_lps);
         experiment.lps = Some(lps);
-        prepare(&mut experiment, lps).map_err(Failure::refused)?;
+        prepare(&mut experiment, lps, &mut reading()).map_err(Failure::refused)?;
         let name = &experiment.name;
         let refused = |why: String| Failure::refused(anyhow!("experiment {name}: {why}"));
         experiment

@@ -2,7 +2,8 @@
 
 use apportion_scheduler::Nanos;
 use apportion_workloads::Experiment;
-use apportion_workloads::replay::{Prepared, prepare};
+use apportion_workloads::replay::{PrepareError, Prepared, prepare};
+use std::ops::ControlFlow;
 
 /// An experiment of 2 s in all, with these lines below its one replay.
 fn experiment(lines: &str) -> Experiment {
@@ -12,14 +13,18 @@ fn experiment(lines: &str) -> Experiment {
     Experiment::parse(&text, "x.toml").unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// On two LPs.
+fn read(experiment: &mut Experiment) -> Result<Vec<Prepared>, PrepareError> {
+    prepare(experiment, 2, &mut |_| ControlFlow::Continue(()))
+}
+
 fn refused(lines: &str) -> String {
-    let error = prepare(&mut experiment(lines), 2).expect_err(lines);
-    error.to_string()
+    read(&mut experiment(lines)).expect_err(lines).to_string()
 }
 
 fn prepared(lines: &str) -> (Experiment, Prepared) {
     let mut experiment = experiment(lines);
-    let mut all = prepare(&mut experiment, 2).unwrap_or_else(|error| panic!("{error}"));
+    let mut all = read(&mut experiment).unwrap_or_else(|error| panic!("{error}"));
     (experiment, all.remove(0))
 }
 

@@ -6,13 +6,17 @@ mod spec;
 
 use crate::cli::RunArguments;
 use crate::exit::Failure;
+use crate::table;
 use anyhow::anyhow;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::{GuestId, Nanos};
 use apportion_workloads::replay::{Prepared, ReplayedVm, prepare};
+use apportion_workloads::traces::Progress;
 use apportion_workloads::{Claim, Experiment, Guest, expected, load, suite};
 use std::collections::HashSet;
 use std::fmt::Display;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 pub(crate) use roster::Roster;
 #[cfg(test)]
@@ -173,7 +177,7 @@ fn planned(
     let lps = arguments.lps.or(experiment.lps).unwrap_or(host_lps);
     experiment.lps = Some(lps);
 
-    let replays = prepare(&mut experiment, lps).map_err(Failure::refused)?;
+    let replays = prepare(&mut experiment, lps, &mut reading()).map_err(Failure::refused)?;
     let refused =
         |error: &dyn Display| Failure::refused(anyhow!("experiment {}: {error}", experiment.name));
     experiment.check_changes().map_err(|e| refused(&e))?;
@@ -195,6 +199,23 @@ fn planned(
         spec,
         replays,
     })
+}
+
+/// Tells how far the reading of a trace has come, where that takes a while.
+pub(crate) fn reading() -> impl FnMut(Progress) -> ControlFlow<()> {
+    const EVERY: Duration = Duration::from_secs(2);
+    let mut told = Instant::now();
+    move |progress| {
+        if told.elapsed() >= EVERY {
+            told = Instant::now();
+            let part = 100.0 * progress.bytes as f64 / progress.of.max(1) as f64;
+            table::tell(&format!(
+                "reading the trace: {part:.0} %, {} rows",
+                progress.rows
+            ));
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 impl Planned {

@@ -8,7 +8,12 @@ use std::fmt::Write as _;
 const WORST: usize = 4;
 
 /// Of each trace what all of its guests got together, and the worst few. Writing to a String cannot fail.
-pub(super) fn replays(text: &mut String, experiment: &ExperimentEntry, rows: &[DemandRow]) {
+pub(super) fn replays(
+    text: &mut String,
+    experiment: &ExperimentEntry,
+    interrupted: bool,
+    rows: &[DemandRow],
+) {
     for entry in &experiment.replays {
         let group = |row: &&DemandRow| {
             let mut guests = experiment.guests.iter();
@@ -16,12 +21,12 @@ pub(super) fn replays(text: &mut String, experiment: &ExperimentEntry, rows: &[D
         };
         let of_entry: Vec<&DemandRow> = rows.iter().filter(group).collect();
         if !of_entry.is_empty() {
-            replay(text, entry, &of_entry);
+            replay(text, entry, interrupted, &of_entry);
         }
     }
 }
 
-fn replay(text: &mut String, entry: &ReplayEntry, rows: &[&DemandRow]) {
+fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&DemandRow]) {
     let sum = |of: fn(&DemandRow) -> u64| seconds(rows.iter().map(|row| of(row)).sum());
     let _ = writeln!(
         text,
@@ -30,10 +35,14 @@ fn replay(text: &mut String, entry: &ReplayEntry, rows: &[&DemandRow]) {
         entry.trace,
         entry.factor
     );
+    // What the trace demands is known of the whole run.
+    let demanded = match interrupted {
+        true => String::new(),
+        false => format!("{} demanded, ", sum(|row| row.trace_ns)),
+    };
     let _ = writeln!(
         text,
-        "            {} demanded, {} fell due, {} received; backlog {} before, {} after",
-        sum(|row| row.trace_ns),
+        "            {demanded}{} fell due, {} received; backlog {} before, {} after",
         sum(|row| row.due_ns),
         sum(|row| row.received_ns),
         sum(|row| row.backlog_before_ns),
@@ -47,13 +56,21 @@ fn replay(text: &mut String, entry: &ReplayEntry, rows: &[&DemandRow]) {
     };
     let met = of(Fared::Met);
     if !met.is_empty() {
-        let mut parts: Vec<f64> = met.iter().filter_map(|row| part(row)).collect();
+        let mut parts: Vec<f64> = met
+            .iter()
+            .filter_map(|row| part(row, interrupted))
+            .collect();
         parts.sort_by(f64::total_cmp);
         let _ = writeln!(
             text,
-            "            {} met: received {:.1} % of the trace's demand ({:.1} to {:.1}); {}",
+            "            {} met: received {:.1} % of {} ({:.1} to {:.1}); {}",
             met.len(),
             quantile(&parts, 0.5),
+            if interrupted {
+                "what fell due"
+            } else {
+                "the trace's demand"
+            },
             quantile(&parts, 0.0),
             quantile(&parts, 1.0),
             stretches(&met),
@@ -94,9 +111,14 @@ fn replay(text: &mut String, entry: &ReplayEntry, rows: &[&DemandRow]) {
     }
 }
 
-/// What it received, as a percentage of what the trace demands.
-fn part(row: &DemandRow) -> Option<f64> {
-    (row.trace_ns > 0).then(|| 100.0 * row.received_ns as f64 / row.trace_ns as f64)
+/// What it received, as a percentage of what the trace demands, or in a run that was cut short of what fell due.
+fn part(row: &DemandRow, interrupted: bool) -> Option<f64> {
+    let of = if interrupted {
+        row.due_ns
+    } else {
+        row.trace_ns
+    };
+    (of > 0).then(|| 100.0 * row.received_ns as f64 / of as f64)
 }
 
 /// The medians of the guests' quantiles.

@@ -42,7 +42,7 @@ pub(super) fn describe(
     phases(text, run, rows);
     convergence(text, run);
     wakes(text, run);
-    replays(text, &experiment, demand);
+    replays(text, &experiment, run.interrupted, demand);
     results(text, run, demand, NAMED);
     for crash in &run.crashed {
         let _ = writeln!(text, "crashed     {crash}");

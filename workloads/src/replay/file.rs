@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::experiment::{About, Experiment, Replay};
 use crate::suggest::listed;
-use crate::traces::{self, Format, Selection, Source, TraceError, TracedVm, shipped};
+use crate::traces::{self, Format, Selection, Source, TraceError, TracedVm, Watch, shipped};
 
 /// A trace that was read.
 pub(super) struct Read {
@@ -29,6 +28,7 @@ pub(super) fn read(
     experiment: &Experiment,
     entry: &Replay,
     selection: &Selection,
+    watch: Watch,
 ) -> Result<Read, Wrong> {
     let trace = entry.trace.get_ref();
     let path = match trace.strip_prefix(shipped::PREFIX) {
@@ -54,8 +54,7 @@ pub(super) fn read(
         format: entry.format,
         ..Source::default()
     };
-    let mut watch = |_| ControlFlow::Continue(());
-    let loaded = traces::load(&source, selection, &mut watch).map_err(wrong)?;
+    let loaded = traces::load(&source, selection, watch).map_err(wrong)?;
     let sha256 = sha256(&path).map_err(|error| {
         let title = format!("cannot read {}: {error}", path.display());
         (About::Trace, title, "this trace".to_owned())

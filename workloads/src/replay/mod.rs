@@ -1,10 +1,10 @@
 //! From what a trace says its VMs wanted to the pieces of work that guests are to do: pure, and always the same.
 //!
 //! A VM's mean demand is spread evenly over its guest's VPs. Each VP's demand
-//! becomes bursts ([`bursts`]) whose sum follows it: at any time what has
+//! becomes bursts whose sum follows it: at any time what has
 //! fallen due is what the trace wanted until then, and no more than one burst
 //! ahead; at the end it is the same to the nanosecond. One factor on all VMs
-//! packs them to a chosen over-commitment ([`pack`]).
+//! packs them to a chosen over-commitment.
 
 mod bursts;
 mod demand;

@@ -7,7 +7,7 @@ use super::file::{self, Read};
 use super::{ReplayError, Replayed, Way, replay};
 use crate::experiment::{About, Action, Experiment, Replay};
 use crate::limits;
-use crate::traces::{Count, Format, Selection, TracedVm};
+use crate::traces::{Count, Format, Selection, TracedVm, Watch};
 
 /// An entry of an experiment with its trace read.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,14 +34,19 @@ pub struct PrepareError {
 /// Reads the traces of an experiment that is to run with so many LPs; its times and its seed are those it will run with.
 ///
 /// Guests of which the file does not say how many VPs they have get as many as their VM has, but no more than LPs; with
-/// `controls = "trace"` those controls of the trace that the file does not name itself.
+/// `controls = "trace"` those controls of the trace that the file does not name itself. `watch` is told how far the
+/// reading has come.
 ///
 /// # Errors
 /// [`PrepareError`]: a trace that cannot be read, has too few VMs or is too short, or whose VMs do not fit.
-pub fn prepare(experiment: &mut Experiment, lps: u32) -> Result<Vec<Prepared>, PrepareError> {
+pub fn prepare(
+    experiment: &mut Experiment,
+    lps: u32,
+    watch: Watch,
+) -> Result<Vec<Prepared>, PrepareError> {
     let mut prepared = Vec::new();
     for entry in experiment.replays.clone() {
-        let of_entry = prepare_entry(experiment, entry, lps);
+        let of_entry = prepare_entry(experiment, entry, lps, watch);
         prepared.push(of_entry.map_err(|report| PrepareError { report })?);
     }
     let vps: u64 = experiment.guests.iter().map(|it| u64::from(it.vps)).sum();
@@ -56,7 +61,12 @@ pub fn prepare(experiment: &mut Experiment, lps: u32) -> Result<Vec<Prepared>, P
     Ok(prepared)
 }
 
-fn prepare_entry(experiment: &mut Experiment, entry: Replay, lps: u32) -> Result<Prepared, String> {
+fn prepare_entry(
+    experiment: &mut Experiment,
+    entry: Replay,
+    lps: u32,
+    watch: Watch,
+) -> Result<Prepared, String> {
     let complain =
         |about, title: &str, label: &str| entry.complain(experiment, about, title, label);
     if adds_vps(experiment, &entry) {
@@ -80,7 +90,7 @@ fn prepare_entry(experiment: &mut Experiment, entry: Replay, lps: u32) -> Result
             None => Count::First(entry.count() as u32),
         },
     };
-    let read = file::read(experiment, &entry, &selection)
+    let read = file::read(experiment, &entry, &selection, watch)
         .map_err(|(about, title, label)| complain(about, &title, &label))?;
     let Read {
         mut vms,
