@@ -16,7 +16,12 @@ pub struct ResultEntry {
 }
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 21] = [
+const TOLD: [(&str, &str, &str); 26] = [
+    ("due_ns", "", " fell due"),
+    ("received_ns", "", " received"),
+    ("backlog_ns", "", " left over"),
+    ("stretch_p50", "stretch ", " (p50)"),
+    ("stretch_p95", "", " (p95)"),
     ("acquisitions_per_s", "", " acquisitions/s"),
     ("longest_wait_ns", "longest wait ", ""),
     ("notifications_per_s", "", " notifications/s"),
@@ -55,9 +60,10 @@ impl fmt::Display for ResultEntry {
             .iter()
             .filter_map(|(name, before, after)| {
                 let value = *self.values.get(*name)?;
-                let number = match name.ends_with("_ns") {
-                    true => time(value),
-                    false => count(value),
+                let number = match name {
+                    _ if name.ends_with("_ns") => time(value),
+                    _ if name.starts_with("stretch") => format!("{value:.1}"),
+                    _ => count(value),
                 };
                 Some(format!("{before}{number}{after}"))
             })
@@ -88,6 +94,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_replayed_is_told_before_its_bursts() {
+        let values = [
+            ("bursts", 140.0),
+            ("received_ns", 1.25e9),
+            ("due_ns", 1.5e9),
+            ("backlog_ns", 0.25e9),
+            ("stretch_p50", 1.06),
+            ("stretch_p95", 20.0),
+        ];
+        assert_eq!(
+            told(&values),
+            "1.500 s fell due, 1.250 s received, 250.000 ms left over, stretch 1.1 (p50), 20.0 (p95), 140 bursts"
+        );
+    }
+
+    fn told(values: &[(&str, f64)]) -> String {
+        let values = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value));
+        let entry = ResultEntry {
+            guest: "guest".to_owned(),
+            values: values.collect(),
+            unmasked: Vec::new(),
+        };
+        entry.to_string()
+    }
+
+    #[test]
     fn a_probe_is_told_in_the_order_of_its_tail() {
         let values = [
             ("bursts", 1_000.0),
@@ -96,13 +130,8 @@ mod tests {
             ("lateness_p50_ns", 61_234.0),
             ("lateness_p99_ns", 990_000.0),
         ];
-        let entry = ResultEntry {
-            guest: "probe".to_owned(),
-            values: BTreeMap::from(values.map(|(name, value)| (name.to_owned(), value))),
-            unmasked: Vec::new(),
-        };
         assert_eq!(
-            entry.to_string(),
+            told(&values),
             "1000 bursts, 0 missed, late by 61.2 us (p50), 990.0 us (p99), 2.500 ms (max)"
         );
     }
