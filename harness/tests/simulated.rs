@@ -151,6 +151,12 @@ fn shipped_experiments_follow_the_formula() {
         "wake",
         "live-weight",
         "grow",
+        "cap-insurance",
+        "come-and-go",
+        "duty-cycles",
+        "noisy-neighbour",
+        "reserve-above-demand",
+        "uneven-vps-guest",
     ];
     let text = simulate(dir.path(), &names);
     recompute::check(&dir.path().join("rec"));

@@ -1,9 +1,9 @@
 //! The shipped experiments: each one reads, and promises the shares its text claims.
 
-use apportion_scheduler::{Nanos, WeightScope};
-use apportion_workloads::expected::{ReserveModel, guest_shares};
+use apportion_scheduler::{Cap, Nanos, WeightScope};
+use apportion_workloads::expected::{Claim, ReserveModel, expected, guest_shares};
 use apportion_workloads::{
-    Action, Experiment, Guest, LoadError, Payload, Processor, catalogue, find, load, suite,
+    Action, Change, Experiment, Guest, LoadError, Payload, Processor, catalogue, find, load, suite,
 };
 
 /// Numbers of equal guests with the share of each in percent of the LPs, in the order of the file.
@@ -12,7 +12,7 @@ type Shares = [(usize, f64)];
 /// Experiments with their LPs and guest shares.
 ///
 /// All but those whose guests sleep or change: their shares are no constants.
-const DOCUMENTED: [(&str, u32, &Shares); 15] = [
+const DOCUMENTED: [(&str, u32, &Shares); 30] = [
     ("production-test", 2, &[(2, 40.0), (2, 10.0)]),
     ("three-weights", 1, &[(1, 20.0), (1, 30.0), (1, 50.0)]),
     ("tlfs", 1, &[(1, 10.0), (1, 20.0), (1, 70.0)]),
@@ -20,12 +20,47 @@ const DOCUMENTED: [(&str, u32, &Shares); 15] = [
     ("cap", 1, &[(1, 25.0), (2, 37.5)]),
     ("reserve", 1, &[(1, 62.5), (3, 12.5)]),
     ("reserve-floor", 1, &[(1, 50.0), (3, 50.0 / 3.0)]),
+    // 8 : 4 : 2 : 1.
+    (
+        "sql-mix",
+        2,
+        &[
+            (1, 800.0 / 15.0),
+            (1, 400.0 / 15.0),
+            (1, 200.0 / 15.0),
+            (1, 100.0 / 15.0),
+        ],
+    ),
     ("three-on-two", 2, &[(3, 100.0 / 3.0)]),
     ("ten-one-one", 2, &[(1, 50.0), (2, 25.0)]),
+    ("one-to-one", 2, &[(2, 50.0)]),
+    ("one-to-ten", 2, &[(1, 100.0 / 11.0), (1, 1000.0 / 11.0)]),
+    ("uneven-vps", 1, &[(1, 20.0), (1, 80.0)]),
+    ("uneven-vps-guest", 1, &[(2, 50.0)]),
+    (
+        "cgroup-over",
+        2,
+        &[(1, 50.0 / 3.0), (1, 100.0 / 3.0), (1, 50.0)],
+    ),
+    // An LP for every VP, and one of four is idle.
+    ("cgroup-under", 4, &[(3, 25.0)]),
+    ("cgroup-nested-over", 2, &[(2, 50.0)]),
+    ("cgroup-nested-under", 4, &[(1, 25.0), (1, 50.0)]),
+    ("cgroup-max", 1, &[(1, 1.0)]),
     ("reserve-pair", 2, &[(2, 37.5), (2, 12.5)]),
     ("reserve-pair-floor", 2, &[(4, 25.0)]),
     ("cap-idle", 1, &[(1, 25.0)]),
+    ("weight-under-cap", 1, &[(1, 10.0), (2, 45.0)]),
+    ("overcommit", 2, &[(1, 50.0)]),
     ("ticks", 2, &[(4, 25.0)]),
+    // LP 0 for three, LP 1 for two.
+    ("affinity", 2, &[(3, 50.0 / 3.0), (2, 25.0)]),
+    // 16 of 64 LPs for twelve, 48 for the other twelve.
+    (
+        "affinity-nodes",
+        64,
+        &[(12, 25.0 / 12.0), (12, 75.0 / 12.0)],
+    ),
     (
         "numa",
         64,
@@ -35,6 +70,12 @@ const DOCUMENTED: [(&str, u32, &Shares); 15] = [
             (16, 100.0 / 68.0),
             (32, 100.0 / 272.0),
         ],
+    ),
+    // Two thirds of the LPs for 1,024 VPs, one third for as many.
+    (
+        "numa-1024",
+        1024,
+        &[(256, 200.0 / 3.0 / 256.0), (1024, 100.0 / 3.0 / 1024.0)],
     ),
     ("hundred-to-one", 1, &[(1, 50.0), (100, 0.5)]),
 ];
@@ -79,6 +120,18 @@ fn assert_shares(experiment: &Experiment, model: ReserveModel, shares: &Shares) 
             (expected - share).abs() < 1e-10,
             "{name}: {expected} for {share}"
         );
+    }
+}
+
+#[test]
+fn from_two_guests_on_overcommit_divides_two_lps_evenly() {
+    let points = find("overcommit").unwrap().points(&Default::default());
+    let points = points.unwrap();
+    assert_eq!(points.len(), 8);
+    for point in points {
+        let guests = point.guests.len();
+        let share = 50.0_f64.min(100.0 / guests as f64);
+        assert_shares(&point, ReserveModel::Additive, &[(guests, share)]);
     }
 }
 
@@ -138,6 +191,87 @@ fn the_phases_of_live_weight_and_grow_are_those_their_texts_claim() {
         after.lps = Some(lps);
         assert_shares(&after, ReserveModel::Additive, &[(2, 50.0)]);
     }
+}
+
+/// The experiment with these of its guests alone, in its order.
+fn with(experiment: &Experiment, names: &[&str]) -> Experiment {
+    let mut some = experiment.clone();
+    let there = |guest: &Guest| names.contains(&guest.group.as_str());
+    some.guests.retain(there);
+    some
+}
+
+#[test]
+fn guests_that_come_and_go_share_with_who_is_there() {
+    let additive = ReserveModel::Additive;
+    let visited = find("come-and-go").unwrap();
+    assert_shares(&with(&visited, &["resident"]), additive, &[(2, 50.0)]);
+    assert_shares(&visited, additive, &[(2, 25.0), (1, 50.0)]);
+    let told = |change: &Change| (change.at.as_secs_f64(), change.action.clone());
+    let guests = || vec![2];
+    assert_eq!(
+        visited.changes.iter().map(told).collect::<Vec<_>>(),
+        [
+            (3.0, Action::StartGuests { guests: guests() }),
+            (7.0, Action::StopGuests { guests: guests() }),
+        ]
+    );
+
+    let insured = find("cap-insurance").unwrap();
+    // A quarter of an LP each, and the rest is idle.
+    assert_shares(&with(&insured, &["test"]), additive, &[(2, 12.5)]);
+    // 100 : 100 : 2·400 on two LPs.
+    assert_shares(&insured, additive, &[(2, 10.0), (1, 80.0)]);
+    let mut uncapped = insured.clone();
+    for guest in &mut uncapped.guests {
+        guest.controls.cap = Cap::default();
+    }
+    assert_shares(&uncapped, additive, &[(2, 10.0), (1, 80.0)]);
+    let starts = Action::StartGuests { guests: vec![2] };
+    assert_eq!(insured.changes[0].action, starts);
+}
+
+/// The parts of an LP that guests of one VP receive, none of which uses more than it declares to want.
+fn parts(experiment: &Experiment) -> Vec<f64> {
+    let claim = |guest: &Guest| {
+        assert_eq!(guest.vps, 1);
+        let demand = match guest.payload {
+            Payload::Periodic { period, run } => run.0 as f64 / period.0 as f64,
+            Payload::Bursts { every, run, .. } => run.0 as f64 / every.0 as f64,
+            _ => 1.0,
+        };
+        let claim = Claim::scoped(&guest.controls, 1, experiment.weight_scope);
+        Claim {
+            upper: claim.upper.min(demand),
+            ..claim
+        }
+    };
+    let claims: Vec<Claim> = experiment.guests.iter().map(claim).collect();
+    expected(experiment.lps.unwrap(), &claims, experiment.reserve_model)
+}
+
+#[test]
+fn who_sleeps_is_expected_to_use_what_it_wants() {
+    let near = |experiment: &Experiment, expected: &[f64]| {
+        let parts = parts(experiment);
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-10;
+        assert_eq!(parts.len(), expected.len());
+        assert!(parts.iter().zip(expected).all(near), "{parts:?}");
+    };
+    let cycles = find("duty-cycles").unwrap();
+    near(&cycles, &[0.25, 0.5, 0.625, 0.625]);
+    let reserved = find("reserve-above-demand").unwrap();
+    near(&reserved, &[0.1, 0.3, 0.3, 0.3]);
+    let idle = find("idle-reserve").unwrap();
+    near(&idle, &[0.01, 0.495, 0.495]);
+
+    // Beside the noise as before it.
+    let tenant = find("noisy-neighbour").unwrap();
+    near(&with(&tenant, &["tenant", "quiet"]), &[0.3, 0.1]);
+    let mut noisy = tenant.clone();
+    noisy.guests.iter_mut().for_each(|guest| guest.vps = 1);
+    noisy.guests.extend(noisy.guests[2..].to_vec());
+    near(&noisy, &[&[0.3, 0.1][..], &[0.2; 8]].concat());
 }
 
 #[test]
@@ -276,12 +410,12 @@ fn every_key_is_read() {
 fn an_unknown_name_is_answered_with_the_nearest_and_all() {
     insta::assert_snapshot!(find("production").unwrap_err(), @r"
     no shipped experiment is called `production`: did you mean `production-test`?
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`, `replay`, `replay-half`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `sql-mix`, `three-on-two`, `ten-one-one`, `one-to-one`, `one-to-ten`, `uneven-vps`, `uneven-vps-guest`, `cgroup-over`, `cgroup-under`, `cgroup-nested-over`, `cgroup-nested-under`, `cgroup-max`, `reserve-pair`, `reserve-pair-floor`, `reserve-above-demand`, `idle-reserve`, `cap-idle`, `cap-insurance`, `weight-under-cap`, `wake`, `duty-cycles`, `overcommit`, `live-weight`, `grow`, `come-and-go`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `noisy-neighbour`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `affinity`, `affinity-nodes`, `numa`, `numa-1024`, `hundred-to-one`, `replay`, `replay-half`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
     insta::assert_snapshot!(load("friedman").unwrap_err(), @r"
     no shipped experiment is called `friedman`
-    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `three-on-two`, `ten-one-one`, `reserve-pair`, `reserve-pair-floor`, `cap-idle`, `idle-reserve`, `wake`, `live-weight`, `grow`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `numa`, `hundred-to-one`, `replay`, `replay-half`
+    shipped are: `production-test`, `three-weights`, `tlfs`, `equal`, `cap`, `reserve`, `reserve-floor`, `sql-mix`, `three-on-two`, `ten-one-one`, `one-to-one`, `one-to-ten`, `uneven-vps`, `uneven-vps-guest`, `cgroup-over`, `cgroup-under`, `cgroup-nested-over`, `cgroup-nested-under`, `cgroup-max`, `reserve-pair`, `reserve-pair-floor`, `reserve-above-demand`, `idle-reserve`, `cap-idle`, `cap-insurance`, `weight-under-cap`, `wake`, `duty-cycles`, `overcommit`, `live-weight`, `grow`, `come-and-go`, `spin`, `spin-silent`, `probe`, `probe-reserve`, `noisy-neighbour`, `ticks`, `elapsed`, `elapsed-weights`, `elapsed-reserves`, `elapsed-bursts`, `elapsed-bursts-weights`, `elapsed-bursts-reserves`, `affinity`, `affinity-nodes`, `numa`, `numa-1024`, `hundred-to-one`, `replay`, `replay-half`
     a file is named by an argument that ends in `.toml` or contains `/`
     ");
 }

@@ -78,7 +78,9 @@ impl Window {
 
     /// One kind of sum over some VPs.
     pub(crate) fn sum(&self, vps: &[VpId], of: impl Fn(&VpSums) -> f64) -> f64 {
-        vps.iter().map(|vp| of(&self.vps[vp.index()])).sum()
+        // From zero, since nothing at all sums up to -0.
+        vps.iter()
+            .fold(0.0, |sum, vp| sum + of(&self.vps[vp.index()]))
     }
 
     /// One kind of sum over all VPs.

@@ -8,7 +8,7 @@ use crate::cli::RunArguments;
 use crate::exit::Failure;
 use crate::table;
 use anyhow::anyhow;
-use apportion_hypervisor::RunSpec;
+use apportion_hypervisor::{Engine as _, EngineError, RunSpec, SimulatorEngine};
 use apportion_scheduler::{GuestId, Nanos};
 use apportion_workloads::replay::{Prepared, ReplayedVm, prepare};
 use apportion_workloads::traces::Progress;
@@ -215,6 +215,18 @@ pub(crate) fn reading() -> impl FnMut(Progress) -> ControlFlow<()> {
             ));
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Which engines can run it: `kvm`, `simulator` or `any`.
+pub(crate) fn engines(experiment: &Experiment) -> &'static str {
+    if experiment.nodes > 1 {
+        return "simulator";
+    }
+    let spec = spec::run_spec(experiment, experiment.lps.unwrap_or(1), false);
+    match spec.map(|spec| SimulatorEngine::new().check(&spec)) {
+        Ok(Err(EngineError::Unsupported { instead, .. })) => instead,
+        _ => "any",
     }
 }
 

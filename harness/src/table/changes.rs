@@ -27,13 +27,20 @@ pub(super) fn stays(text: &mut String, planned: &Planned) {
             (None, Some(until)) => format!("until {until}"),
             (None, None) => return None,
         };
-        Some((&spec.guests[guest.index()].name, there))
+        Some((guest.index(), there))
     });
-    let stays: Vec<_> = stays.collect();
-    for (name, there) in stays.iter().take(NAMED) {
-        let _ = writeln!(text, "there       {name}: {there}");
+    let stays: Vec<(usize, String)> = stays.collect();
+    let group = |guest: usize| &planned.experiment.guests[guest].group;
+    // Mostly all guests of an entry come and go together.
+    let together = stays.chunk_by(|a, b| group(a.0) == group(b.0) && a.1 == b.1);
+    for some in together.clone().take(NAMED) {
+        let (first, there) = &some[0];
+        let _ = match some.len() {
+            1 => writeln!(text, "there       {}: {there}", spec.guests[*first].name),
+            count => writeln!(text, "there       {count} x {}: {there}", group(*first)),
+        };
     }
-    more(text, "there", stays.len());
+    more(text, "there", together.count());
 }
 
 pub(super) fn phases(text: &mut String, run: &RunEntry, rows: &[Row]) {

@@ -1,5 +1,6 @@
 //! Tables for people, on stdout.
 
+mod catalogue;
 mod changes;
 mod claims;
 mod counters;
@@ -11,12 +12,12 @@ mod run;
 mod sweep;
 
 use apportion_recording::Verdict;
-use apportion_workloads::Experiment;
 use apportion_workloads::lint::Rule;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use std::io::{self, Write as _};
 
+pub(crate) use catalogue::catalogue;
 pub(crate) use claims::claims;
 pub(crate) use counters::counters;
 pub(crate) use predict::prediction;
@@ -35,41 +36,6 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 /// Writes a line to stderr, where somebody reads it.
 pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// The shipped experiments.
-pub(crate) fn catalogue(experiments: &[Experiment]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["NAME", "LPS", "VPS", "GUESTS (WEIGHT)", "WHY"]);
-    for experiment in experiments {
-        let vps: u32 = experiment.guests.iter().map(|guest| guest.vps).sum();
-        // The guests of one entry follow each other.
-        let guests: Vec<String> = experiment
-            .guests
-            .chunk_by(|a, b| a.group == b.group)
-            .map(|guests| {
-                let count = match guests.len() {
-                    1 => String::new(),
-                    count => format!("{count} x "),
-                };
-                let (group, weight) = (&guests[0].group, guests[0].controls.weight.get());
-                format!("{count}{group} ({weight})")
-            })
-            .collect();
-        table.add_row([
-            experiment.name.clone(),
-            experiment
-                .lps
-                .map_or("all".to_owned(), |lps| lps.to_string()),
-            vps.to_string(),
-            guests.join("\n"),
-            experiment.why.clone(),
-        ]);
-    }
-    trim_lines(&table.to_string())
 }
 
 /// What `apportion check` looks for.

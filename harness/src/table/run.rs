@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 /// What a terminal shows in a line.
-const COLUMNS: usize = 100;
+pub(super) const COLUMNS: usize = 100;
 
 /// Of an entry with more guests than these the worst are shown.
 const MANY: usize = 16;

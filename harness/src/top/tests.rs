@@ -179,6 +179,38 @@ fn a_guest_is_as_lively_as_its_liveliest_vp_and_one_to_be_added_is_not_there() {
 }
 
 #[test]
+fn a_guest_that_comes_later_is_shown_then_and_one_that_was_stopped_says_so() {
+    let mut spec = burners(&[("first", 100), ("late", 100)]);
+    let (first, late) = (GuestId(0), GuestId(1));
+    spec.changes = vec![apportion_hypervisor::Change {
+        at: ms(10),
+        action: Action::StartGuest { guest: late },
+    }];
+    let mut live = Live::new(&planned_as(spec), 1, false);
+    let start = |guest, at| LogEntry::GuestStarted { guest, at: ms(at) };
+    live.enter(&start(first, 500));
+    assert_eq!(live.picture().guests.len(), 1);
+    live.news();
+    live.enter(&start(late, 900));
+    live.enter(&LogEntry::GuestStopped {
+        guest: first,
+        at: ms(1_500),
+    });
+    // Whatever it still says.
+    live.enter(&LogEntry::Vp(Happened {
+        vp: VpId(0),
+        at: ms(1_501),
+        what: What::Slept,
+    }));
+    let states: Vec<State> = live.picture().guests.iter().map(|it| it.state).collect();
+    assert_eq!(states, [State::Stopped, State::Running]);
+    // Counted from when the first started.
+    let told: String = live.news().iter().map(plain::event).collect();
+    assert!(told.contains("t=0.400s event guest-start late\n"), "{told}");
+    assert!(told.contains("t=1.000s event guest-stop first\n"), "{told}");
+}
+
+#[test]
 fn counters_tell_rates_over_the_time_between_them() {
     let mut live = started(&planned(&[("only", 100)]), false);
     let snapshot = |at, count: u64| Snapshot {

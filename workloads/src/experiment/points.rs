@@ -29,6 +29,21 @@ impl Experiment {
         Ok(all(points.into_iter().map(read))?)
     }
 
+    /// How many experiments its file stands for, what claims compare with included.
+    pub fn runs(&self) -> usize {
+        let points = self.points(&Overrides::default()).unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        for point in &points {
+            let others = point.claims.iter();
+            let others = others.filter_map(|claim| point.reference(claim).ok()?);
+            names.push(point.name.clone());
+            names.extend(others.map(|other| other.name));
+        }
+        names.sort();
+        names.dedup();
+        names.len()
+    }
+
     /// What the experiment is to be compared with by `claim`: the same with other settings, and without claims.
     ///
     /// # Errors
