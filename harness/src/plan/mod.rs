@@ -223,7 +223,7 @@ pub(crate) fn engines(experiment: &Experiment) -> &'static str {
     if experiment.nodes > 1 {
         return "simulator";
     }
-    let spec = spec::run_spec(experiment, experiment.lps.unwrap_or(1), false);
+    let spec = spec::run_spec(experiment, &[], experiment.lps.unwrap_or(1), false);
     match spec.map(|spec| SimulatorEngine::new().check(&spec)) {
         Ok(Err(EngineError::Unsupported { instead, .. })) => instead,
         _ => "any",
