@@ -1,11 +1,9 @@
 //! `apportion check`: what is wrong or doubtful in experiments, without running them.
 
-use crate::cli::CheckArguments;
+use crate::cli::{AsIf, CheckArguments};
 use crate::exit::{Code, Failure};
-use crate::plan::reading;
 use crate::table;
-use apportion_workloads::lint::{RULES, Severity, lint_sweep};
-use apportion_workloads::replay::prepare;
+use apportion_workloads::lint::{RULES, Severity, lint};
 use apportion_workloads::{Experiment, Overrides, catalogue, load, names};
 use std::fs;
 use std::io;
@@ -30,13 +28,13 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<Code, Failure> {
         return Ok(Code::Pass);
     }
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
-    let overrides = arguments.settings.overrides()?;
+    let overrides = arguments.as_if.settings.overrides()?;
     let mut tally = Tally::default();
     for argument in expand(&arguments.experiments)? {
         tally.checked += 1;
         let reports = match load(&argument) {
-            Ok(experiment) => tally.look(&experiment, &overrides, arguments.lps, host_lps),
-            Err(error) => tally.refuse(Failure::refused(error)),
+            Ok(experiment) => tally.look(&experiment, arguments, &overrides, host_lps),
+            Err(error) => tally.unreadable(&Failure::refused(error)),
         };
         for report in reports {
             table::print(&format!("{report}\n"))?;
@@ -78,42 +76,42 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, io::Error> {
 }
 
 impl Tally {
-    /// The reports on one experiment, and on all that it stands for.
+    /// The report on something that is no experiment.
+    fn unreadable(&mut self, failure: &Failure) -> Vec<String> {
+        self.broken += 1;
+        vec![failure.message()]
+    }
+
+    /// The reports on one file, all points of its sweep together.
     fn look(
         &mut self,
         experiment: &Experiment,
+        arguments: &CheckArguments,
         overrides: &Overrides,
-        lps: Option<u32>,
         host_lps: u32,
     ) -> Vec<String> {
-        let mut points = match experiment.points(overrides) {
+        let points = match arguments.as_if.points(experiment, overrides, host_lps) {
             Ok(points) => points,
-            Err(error) => return self.refuse(Failure::refused(error)),
+            Err(failure) => return self.unreadable(&failure),
         };
-        for point in &mut points {
-            point.lps = lps.or(point.lps);
-            self.of_host |= point.lps.is_none();
-            if let Err(error) = prepare(point, point.lps.unwrap_or(host_lps), &mut reading()) {
-                return self.refuse(Failure::refused(error));
-            }
+        self.of_host |= points.iter().any(|point| point.lps.is_none());
+        let mut found = lint(&points, host_lps);
+        match references(&points, &arguments.as_if, host_lps) {
+            // They differ on purpose from what was looked at, but have to run.
+            Ok(others) => found.extend(others.iter().flat_map(|other| {
+                let found = lint(std::slice::from_ref(other), host_lps).into_iter();
+                found.filter(|finding| finding.severity == Severity::Error)
+            })),
+            Err(failure) => return self.unreadable(&failure),
         }
-        let found = lint_sweep(&points, host_lps);
         let count = |severity| {
-            found
-                .iter()
-                .filter(|finding| finding.severity == severity)
-                .count()
+            let of = found.iter().filter(|finding| finding.severity == severity);
+            of.count()
         };
         self.broken += usize::from(count(Severity::Error) > 0);
         self.warnings += count(Severity::Warning);
         self.notes += count(Severity::Note);
         found.into_iter().map(|finding| finding.report).collect()
-    }
-
-    /// The report on one that cannot be read.
-    fn refuse(&mut self, failure: Failure) -> Vec<String> {
-        self.broken += 1;
-        vec![failure.message()]
     }
 
     fn told(&self, host_lps: u32) -> String {
@@ -137,13 +135,29 @@ impl Tally {
     }
 }
 
+/// What claims of experiments compare them with.
+fn references(
+    points: &[Experiment],
+    as_if: &AsIf,
+    host_lps: u32,
+) -> Result<Vec<Experiment>, Failure> {
+    let mut all = Vec::new();
+    for point in points {
+        for claim in &point.claims {
+            if let Some(other) = point.reference(claim).map_err(Failure::refused)? {
+                all.push(as_if.placed(other, host_lps)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use crate::plan::plan;
     use apportion_scheduler::Random;
-    use apportion_workloads::lint::lint;
     use clap::Parser as _;
     use std::fmt::Write as _;
 
@@ -192,7 +206,7 @@ mod tests {
                 unreachable!()
             };
             let planned = plan(&arguments, 1);
-            let found = lint(&Experiment::parse(&text, "x.toml").unwrap(), 1);
+            let found = lint(&[Experiment::parse(&text, "x.toml").unwrap()], 1);
             let errors = found
                 .iter()
                 .filter(|finding| finding.severity == Severity::Error);

@@ -5,7 +5,7 @@ use crate::table;
 use crate::trace;
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use apportion_workloads::limits::{DURATION, LPS, Limit, NODES, REPETITIONS, SEED, SLICE, WARM_UP};
-use apportion_workloads::{Axis, Overrides, Setting, catalogue, choice, parse_duration};
+use apportion_workloads::{Axis, Setting, catalogue, choice, parse_duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -72,6 +72,8 @@ Examples:
   apportion predict production-test  who is due how much, under both readings of a reserve and both
                                      scopes of a weight
   apportion predict mine.toml --vps  what each VP is due, in % of one LP
+  apportion predict mine.toml --scan guest.web.weight=100..400:100
+                                     the same for each of several weights
   apportion predict mine.toml --json for tools
 
 Exit codes: 0 shown, 1 the tool failed, 2 bad usage or a bad experiment.";
@@ -115,11 +117,14 @@ pub(crate) struct SettingArguments {
     pub(crate) scan: Vec<Axis>,
 }
 
-impl SettingArguments {
-    /// All of them.
-    pub(crate) fn overrides(&self) -> Result<Overrides, Failure> {
-        Overrides::new(self.set.clone(), self.scan.clone()).map_err(Failure::refused)
-    }
+/// What is asked of experiments that are not run.
+#[derive(Debug, Args)]
+pub(crate) struct AsIf {
+    /// How many LPs they get [default: as the file says, or all of this host]
+    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
+    pub(crate) lps: Option<u32>,
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
 }
 
 #[derive(Debug, Args)]
@@ -127,16 +132,13 @@ pub(crate) struct CheckArguments {
     /// Files, folders of .toml files, or shipped names; none checks all that ship
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiments: Vec<String>,
-    /// How many LPs they get [default: as the file says, or all of this host]
-    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
-    pub(crate) lps: Option<u32>,
     #[command(flatten)]
-    pub(crate) settings: SettingArguments,
+    pub(crate) as_if: AsIf,
     /// Warnings count as errors
     #[arg(long)]
     pub(crate) deny_warnings: bool,
     /// List the rules
-    #[arg(long, conflicts_with_all = ["experiments", "lps", "deny_warnings"])]
+    #[arg(long, exclusive = true)]
     pub(crate) rules: bool,
 }
 
@@ -145,11 +147,8 @@ pub(crate) struct PredictArguments {
     /// Files or shipped names
     #[arg(value_name = "EXPERIMENT", required = true)]
     pub(crate) experiments: Vec<String>,
-    /// How many LPs they get [default: as the file says, or all of this host]
-    #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
-    pub(crate) lps: Option<u32>,
     #[command(flatten)]
-    pub(crate) settings: SettingArguments,
+    pub(crate) as_if: AsIf,
     /// Show what each VP is due, instead of guests
     #[arg(long)]
     pub(crate) vps: bool,

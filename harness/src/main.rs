@@ -12,6 +12,7 @@ mod exit;
 mod host;
 mod ledger;
 mod plan;
+mod points;
 mod predict;
 mod progress;
 mod recorder;

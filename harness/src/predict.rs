@@ -2,11 +2,9 @@
 
 use crate::cli::PredictArguments;
 use crate::exit::{Code, Failure};
-use crate::plan::reading;
 use crate::table;
 use anyhow::anyhow;
-use apportion_workloads::predict::{Forecast, Setting, predict as forecasts};
-use apportion_workloads::replay::prepare;
+use apportion_workloads::predict::{Forecast, Reading, predict as forecasts};
 use apportion_workloads::{Experiment, load};
 use serde_json::{Value, json};
 
@@ -20,13 +18,12 @@ pub(crate) struct Prediction {
 /// The whole command.
 pub(crate) fn predict(arguments: &PredictArguments) -> Result<Code, Failure> {
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
-    let overrides = arguments.settings.overrides()?;
+    let overrides = arguments.as_if.settings.overrides()?;
     let mut all = Vec::new();
     for name in &arguments.experiments {
         let experiment = load(name).map_err(Failure::refused)?;
-        let points = experiment.points(&overrides).map_err(Failure::refused)?;
-        for point in points {
-            all.push(Prediction::of(point, arguments.lps, host_lps)?);
+        for point in arguments.as_if.points(&experiment, &overrides, host_lps)? {
+            all.push(Prediction::of(point, host_lps)?);
         }
     }
     if arguments.json {
@@ -42,14 +39,9 @@ pub(crate) fn predict(arguments: &PredictArguments) -> Result<Code, Failure> {
 }
 
 impl Prediction {
-    fn of(
-        mut experiment: Experiment,
-        lps: Option<u32>,
-        host_lps: u32,
-    ) -> Result<Prediction, Failure> {
-        let lps = lps.or(experiment.lps).unwrap_or(host_lps);
+    fn of(mut experiment: Experiment, host_lps: u32) -> Result<Prediction, Failure> {
+        let lps = experiment.lps.unwrap_or(host_lps);
         experiment.lps = Some(lps);
-        prepare(&mut experiment, lps, &mut reading()).map_err(Failure::refused)?;
         let name = &experiment.name;
         let refused = |why: String| Failure::refused(anyhow!("experiment {name}: {why}"));
         experiment
@@ -71,11 +63,23 @@ impl Prediction {
         let phases: Vec<Value> = self.phases.iter().map(|phase| self.phase(phase)).collect();
         json!({
             "experiment": self.experiment.name,
+            "settings": self.settings(),
             "lps": self.lps,
             "reserve_model": self.experiment.reserve_model.name(),
             "weight_scope": self.experiment.weight_scope.name(),
             "phases": phases,
         })
+    }
+
+    /// What tells it from what its file says.
+    fn settings(&self) -> Value {
+        let set = self
+            .experiment
+            .settings
+            .iter()
+            .chain(&self.experiment.point);
+        let set = set.map(|setting| (setting.key(), json!(setting.value())));
+        Value::Object(set.collect())
     }
 
     fn phase(&self, phase: &Forecast) -> Value {
@@ -85,13 +89,13 @@ impl Prediction {
             .iter()
             .zip(&phase.guests)
             .map(|(guest, forecast)| {
-                let shares = Setting::ALL.into_iter().zip(forecast.parts);
+                let shares = Reading::ALL.into_iter().zip(forecast.parts);
                 let shares: Vec<Value> = shares
-                    .map(|(setting, part)| {
+                    .map(|(reading, part)| {
                         let lps = part * f64::from(forecast.vps);
                         json!({
-                            "reserve_model": setting.reserve_model.name(),
-                            "weight_scope": setting.weight_scope.name(),
+                            "reserve_model": reading.reserve_model.name(),
+                            "weight_scope": reading.weight_scope.name(),
                             "lps": lps,
                             "expected_pct": share_pct(lps, phase.lps),
                             "vp_pct_of_lp": 100.0 * part,

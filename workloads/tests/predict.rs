@@ -2,7 +2,7 @@
 
 use apportion_scheduler::{ReserveModel, WeightScope};
 use apportion_workloads::expected::guest_shares;
-use apportion_workloads::predict::{Basis, Forecast, Setting, phases, predict};
+use apportion_workloads::predict::{Basis, Forecast, Reading, phases, predict};
 use apportion_workloads::{Experiment, Payload, catalogue, find};
 
 /// The experiment with these entries, on so many LPs.
@@ -29,8 +29,8 @@ fn only(experiment: &Experiment) -> Forecast {
 /// Each guest's LPs under one reading.
 fn received(phase: &Forecast, model: ReserveModel, scope: WeightScope) -> Vec<f64> {
     let wanted =
-        |setting: &Setting| setting.reserve_model == model && setting.weight_scope == scope;
-    let index = Setting::ALL.iter().position(wanted).expect("one of all");
+        |reading: &Reading| reading.reserve_model == model && reading.weight_scope == scope;
+    let index = Reading::ALL.iter().position(wanted).expect("one of all");
     phase
         .guests
         .iter()
@@ -51,9 +51,9 @@ fn assert_near(found: &[f64], wanted: &[f64]) {
 #[track_caller]
 fn assert_always(lps: u32, keys: &[&str], wanted: &[f64]) {
     let phase = only(&experiment(lps, &guests(keys)));
-    for setting in Setting::ALL {
+    for reading in Reading::ALL {
         assert_near(
-            &received(&phase, setting.reserve_model, setting.weight_scope),
+            &received(&phase, reading.reserve_model, reading.weight_scope),
             wanted,
         );
     }
@@ -150,8 +150,8 @@ fn the_two_scopes_of_a_weight_differ_where_guests_have_different_numbers_of_vps(
 fn friedmans_tables_come_out() {
     let production = find("production-test").expect("it ships");
     let phase = only(&production);
-    for setting in Setting::ALL {
-        let lps = received(&phase, setting.reserve_model, setting.weight_scope);
+    for reading in Reading::ALL {
+        let lps = received(&phase, reading.reserve_model, reading.weight_scope);
         let shares: Vec<f64> = lps.iter().map(|lps| 50.0 * lps).collect();
         assert_near(&shares, &[40.0, 40.0, 10.0, 10.0]);
     }
@@ -170,10 +170,10 @@ fn a_prediction_is_what_a_run_is_judged_by_where_nobody_sleeps() {
     assert!(all.len() > 12);
     for experiment in all {
         let (phase, lps) = (only(experiment), experiment.lps.expect("a number of LPs"));
-        for Setting {
+        for Reading {
             reserve_model,
             weight_scope,
-        } in Setting::ALL
+        } in Reading::ALL
         {
             let judged = guest_shares(lps, &experiment.guests, weight_scope, reserve_model)
                 .expect("no affinities");

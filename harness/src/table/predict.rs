@@ -4,8 +4,8 @@
 
 use crate::predict::{Prediction, share_pct};
 use apportion_scheduler::{Controls, Nanos, WeightScope};
-use apportion_workloads::Guest;
-use apportion_workloads::predict::{Forecast, GuestForecast, Setting};
+use apportion_workloads::predict::{Forecast, GuestForecast, Reading};
+use apportion_workloads::{Guest, Setting};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 use std::fmt::Write as _;
@@ -22,10 +22,11 @@ const PROMISED_PCT: f64 = 99.0;
 /// One experiment: a table per phase, then what was assumed.
 pub(crate) fn prediction(prediction: &Prediction, by_vp: bool) -> String {
     let experiment = &prediction.experiment;
-    let own = Setting::of(experiment);
+    let own = Reading::of(experiment);
     let mut text = format!(
-        "{}: {}, reserves {}, weights per {}",
+        "{}{}: {}, reserves {}, weights per {}",
         experiment.name,
+        settings(&experiment.settings),
         lps(prediction.lps),
         own.reserve_model.name(),
         match own.weight_scope {
@@ -58,10 +59,20 @@ pub(crate) fn prediction(prediction: &Prediction, by_vp: bool) -> String {
         text.push_str(&sheet.lines());
     }
     affinities(&mut text, &experiment.guests);
+    by_hand(&mut text, &experiment.guests);
     for (who, assumption) in assumptions(prediction) {
         let _ = write!(text, "\nassumed     {who}: {assumption}");
     }
     text
+}
+
+/// What options made of the file.
+fn settings(settings: &[Setting]) -> String {
+    let settings: Vec<String> = settings.iter().map(Setting::to_string).collect();
+    match settings.is_empty() {
+        true => String::new(),
+        false => format!(" with {}", settings.join(", ")),
+    }
 }
 
 fn lps(number: u32) -> String {
@@ -75,7 +86,7 @@ fn lps(number: u32) -> String {
 struct Sheet<'a> {
     guests: &'a [Guest],
     phase: &'a Forecast,
-    own: Setting,
+    own: Reading,
     by_vp: bool,
 }
 
@@ -134,9 +145,9 @@ impl Sheet<'_> {
                 .map(|(_, name)| name.to_owned()),
         );
         header.push("LPs".to_owned());
-        for setting in Setting::ALL {
-            let mark = if setting == self.own { " *" } else { "" };
-            let (model, scope) = (setting.reserve_model.name(), setting.weight_scope.name());
+        for reading in Reading::ALL {
+            let mark = if reading == self.own { " *" } else { "" };
+            let (model, scope) = (reading.reserve_model.name(), reading.weight_scope.name());
             header.push(format!("{model}\n{scope}{mark}"));
         }
         header.push(String::new());
@@ -219,7 +230,7 @@ impl Sheet<'_> {
     }
 
     fn own_index(&self) -> usize {
-        let own = Setting::ALL.iter().position(|setting| *setting == self.own);
+        let own = Reading::ALL.iter().position(|reading| *reading == self.own);
         own.unwrap_or_default()
     }
 
@@ -322,6 +333,19 @@ fn affinities(text: &mut String, guests: &[Guest]) {
                 "\naffinity    {}: LPs {}",
                 entry[0].group,
                 lps.join(", ")
+            );
+        }
+    }
+}
+
+/// Per entry whose share the file says, what a run holds it against.
+fn by_hand(text: &mut String, guests: &[Guest]) {
+    for entry in guests.chunk_by(|a, b| a.group == b.group) {
+        if let Some(share) = entry[0].expected {
+            let group = &entry[0].group;
+            let _ = write!(
+                text,
+                "\nexpected    {group}: {share} % over the whole run, by its file"
             );
         }
     }

@@ -16,6 +16,7 @@ pub(crate) struct Problem {
     place: Option<(Range<usize>, String)>,
     contexts: Vec<(Range<usize>, String)>,
     help: Option<String>,
+    note: Option<String>,
 }
 
 impl Problem {
@@ -31,6 +32,7 @@ impl Problem {
             place: Some((span, label.into())),
             contexts: Vec::new(),
             help: None,
+            note: None,
         }
     }
 
@@ -42,6 +44,7 @@ impl Problem {
             place: None,
             contexts: Vec::new(),
             help: None,
+            note: None,
         }
     }
 
@@ -57,17 +60,24 @@ impl Problem {
         self
     }
 
+    /// With a line at the end that says where else it is so.
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
     /// Raised by the rule of this id, so bad.
     pub(crate) fn by_rule(mut self, level: Level<'static>, id: &'static str) -> Self {
         self.rule = Some((level, id));
         self
     }
 
+    /// Where it stands; at the beginning, where it concerns the whole file.
     pub(crate) fn start(&self) -> usize {
         self.place.as_ref().map_or(0, |(span, _)| span.start)
     }
 
-    /// The problem drawn beside its lines; one of the whole file stands at its beginning.
+    /// The problem drawn beside its lines.
     pub(crate) fn render(&self, sources: &Sources) -> String {
         let title = match &self.rule {
             None => Level::ERROR.primary_title(&self.title),
@@ -85,10 +95,10 @@ impl Problem {
                 Box::new(move |span| AnnotationKind::Context.span(span).label(label));
             (span.clone(), note)
         });
-        let snippets = sources.snippets([primary].into_iter().chain(contexts));
         let group = Group::with_title(title)
-            .elements(snippets)
-            .elements(self.help.iter().map(|help| Level::HELP.message(help)));
+            .elements(sources.snippets([primary].into_iter().chain(contexts)))
+            .elements(self.help.iter().map(|help| Level::HELP.message(help)))
+            .elements(self.note.iter().map(|note| Level::NOTE.message(note)));
         Renderer::plain().render(&[group])
     }
 }
@@ -122,11 +132,6 @@ impl Problems {
 pub(super) struct Report(Vec<(usize, String)>);
 
 impl Report {
-    /// One that stands nowhere.
-    pub(super) fn of(text: String) -> Report {
-        Report(vec![(0, text)])
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

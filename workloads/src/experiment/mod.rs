@@ -12,13 +12,13 @@ pub(crate) mod keys;
 mod measure;
 mod memory;
 mod misfit;
-mod parse;
+pub(crate) mod parse;
 mod payloads;
 mod points;
 mod processor;
 mod replay;
 mod settings;
-mod sources;
+pub(crate) mod sources;
 mod sweep;
 
 use apportion_abi::{Payload, Processor};

@@ -54,6 +54,45 @@ impl From<Failed> for ExperimentError {
 
 /// Reads the whole file and collects its mistakes; only a file without any is an experiment.
 pub(super) fn read(read: Read<'_>) -> Result<Experiment, Failed> {
+    let draft = prepare(&read, |table, sources, mut problems| {
+        let draft = read_experiment(table, read.text, &mut problems);
+        match problems.is_empty() {
+            true => Ok(draft),
+            false => Err(Failed::Invalid(problems.drawn(sources))),
+        }
+    })?;
+    Ok(Experiment {
+        name: name_of(&draft.family, &read.point),
+        settings: read.settings,
+        point: read.point,
+        text: read.text.to_owned(),
+        source: read.source.to_owned(),
+        ..draft
+    })
+}
+
+/// What `look` makes of the table that an experiment was read from, and the texts that its places point into.
+pub(crate) fn look<T>(
+    experiment: &Experiment,
+    look: impl FnOnce(&DeTable<'_>) -> T,
+) -> Option<(T, Sources)> {
+    let read = Read {
+        text: &experiment.text,
+        source: &experiment.source,
+        settings: experiment.settings.clone(),
+        point: experiment.point.clone(),
+    };
+    prepare(&read, |table, sources, _| {
+        Ok((look(&table), sources.clone()))
+    })
+    .ok()
+}
+
+/// The table of the file as it is to be read: settings made, defaults spread.
+fn prepare<T>(
+    read: &Read<'_>,
+    then: impl FnOnce(DeTable<'_>, &Sources, Problems) -> Result<T, Failed>,
+) -> Result<T, Failed> {
     let mut sources = Sources::file(read.text, read.source);
     let mut table = read_toml(read.text, &sources)?;
     let mut problems = Problems::default();
@@ -69,18 +108,7 @@ pub(super) fn read(read: Read<'_>) -> Result<Experiment, Failed> {
         setting.apply(value, &mut table, &mut problems);
     }
     defaults::spread(&mut table, &mut problems);
-    let draft = read_experiment(table, read.text, &mut problems);
-    if !problems.is_empty() {
-        return Err(Failed::Invalid(problems.drawn(&sources)));
-    }
-    Ok(Experiment {
-        name: name_of(&draft.family, &read.point),
-        settings: read.settings,
-        point: read.point,
-        text: read.text.to_owned(),
-        source: read.source.to_owned(),
-        ..draft
-    })
+    then(table, &sources, problems)
 }
 
 /// `family[key=value,key=value]`.
@@ -97,13 +125,11 @@ fn read_toml<'i>(text: &'i str, sources: &Sources) -> Result<DeTable<'i>, Failed
     let mut problems = Problems::default();
     for error in errors {
         let title = format!("invalid TOML: {}", error.message());
-        problems.push(
-            match error.span() {
-                Some(span) => Problem::at(span, title, ""),
-                None => Problem::of_file(title),
-            }
-            .help(TOML),
-        );
+        let problem = match error.span() {
+            Some(span) => Problem::at(span, title, ""),
+            None => Problem::of_file(title),
+        };
+        problems.push(problem.help(TOML));
     }
     match problems.is_empty() {
         true => Ok(table.into_inner()),

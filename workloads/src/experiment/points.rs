@@ -1,6 +1,6 @@
 //! The experiments that one file stands for: points of its sweep, and what their claims compare with.
 
-use super::diagnostics::Report;
+use super::diagnostics::{Problem, Problems, Report};
 use super::parse::{self, Failed, Read};
 use super::settings::Setting;
 use super::sources::Sources;
@@ -18,11 +18,13 @@ impl Experiment {
             return Ok(vec![self.clone()]);
         }
         let points = self.sweep.points(overrides).map_err(|points| {
-            let (name, most) = (&self.source, MOST_POINTS);
-            let report = format!(
-                "error: {points} experiments are too many\n --> {name}\n  |\n  = help: a sweep makes {most} at the most: use fewer values, or exclude some"
+            let title = format!("{points} experiments are too many");
+            let help = format!(
+                "a sweep makes {MOST_POINTS} at the most: use fewer values, or exclude some"
             );
-            Failed::Invalid(Report::of(report))
+            let mut problems = Problems::default();
+            problems.push(Problem::of_file(title).help(help));
+            Failed::Invalid(problems.drawn(&Sources::file(&self.text, &self.source)))
         })?;
         let fixed = overrides.set();
         let read = |point: Vec<Setting>| self.again(fixed.to_vec(), point);

@@ -8,7 +8,7 @@ use apportion_scheduler::{Cap, Controls, Nanos, Reserve, ReserveModel, Weight};
 use super::scene::{SAME, Scene, counted, percent};
 use crate::Action;
 use crate::experiment::diagnostics::Problem;
-use crate::predict::{Basis, Phase, Setting};
+use crate::predict::{Basis, Phase, Reading};
 
 /// How much of its cap a VP may use at once.
 const BUCKET: u64 = apportion_scheduler::CAP_DEPTH_SLICES;
@@ -243,26 +243,26 @@ pub(super) fn change(scene: &Scene<'_>) -> Vec<Problem> {
 /// A choice between two readings that are the same here.
 pub(super) fn reading(scene: &Scene<'_>) -> Vec<Problem> {
     let forecasts = scene.forecasts();
-    let own = Setting::of(scene.experiment);
-    let agree = |other: Setting| {
-        let at = |setting| {
-            Setting::ALL
+    let own = Reading::of(scene.experiment);
+    let agree = |other: Reading| {
+        let at = |reading| {
+            Reading::ALL
                 .iter()
-                .position(|one| *one == setting)
+                .position(|one| *one == reading)
                 .unwrap_or(0)
         };
         let mut guests = forecasts.iter().flat_map(|forecast| &forecast.guests);
         guests.all(|guest| (guest.parts[at(own)] - guest.parts[at(other)]).abs() < SAME)
     };
-    let other = |setting: &&Setting, same_scope: bool| {
-        (setting.weight_scope == own.weight_scope) == same_scope
-            && (setting.reserve_model == own.reserve_model) != same_scope
+    let other = |reading: &&Reading, same_scope: bool| {
+        (reading.weight_scope == own.weight_scope) == same_scope
+            && (reading.reserve_model == own.reserve_model) != same_scope
     };
     let mut found = Vec::new();
     for (key, same_scope) in [("reserve_model", true), ("weight_scope", false)] {
-        let Some(other) = Setting::ALL
+        let Some(other) = Reading::ALL
             .iter()
-            .find(|setting| other(setting, same_scope))
+            .find(|reading| other(reading, same_scope))
         else {
             continue;
         };

@@ -9,6 +9,7 @@ mod allowed;
 mod inert;
 mod placement;
 mod places;
+mod promises;
 mod rules;
 mod scene;
 mod time;
@@ -78,63 +79,53 @@ pub struct Finding {
     pub rule: &'static str,
     /// How bad it is.
     pub severity: Severity,
-    /// Where in the file.
-    place: usize,
     /// What, where and what to do about it, drawn beside the lines of the file.
     pub report: String,
 }
 
-/// What is found in the experiments that one file stands for: the errors of
-/// all of them, and what is doubtful of each of them, for what has no effect
-/// in one may be what another is swept for.
-pub fn lint_sweep(points: &[Experiment], lps: u32) -> Vec<Finding> {
-    let mut of_points = points.iter().map(|point| lint(point, lps));
-    let mut all = of_points.next().unwrap_or_default();
-    for found in of_points {
-        let same = |a: &Finding, b: &Finding| (a.rule, a.place) == (b.rule, b.place);
-        all.retain(|it| it.severity == Severity::Error || found.iter().any(|of| same(it, of)));
-        let more = found
-            .into_iter()
-            .filter(|it| it.severity == Severity::Error);
-        let more: Vec<Finding> = more
-            .filter(|it| !all.iter().any(|of| same(it, of)))
-            .collect();
-        all.extend(more);
-    }
-    all
-}
-
-/// All that the rules find in `experiment`, in the order of its text.
+/// All that the rules find in the experiments that one file stands for, in the order of its text.
 ///
-/// `lps` is how many LPs it gets where the file does not say. The file itself
-/// has been read, and so it has no mistakes that reading reports.
-pub fn lint(experiment: &Experiment, lps: u32) -> Vec<Finding> {
-    let scene = Scene::new(experiment, experiment.lps.unwrap_or(lps));
-    let mut allowances = Allowances::of(&experiment.text);
+/// `lps` is how many LPs they get where the file does not say. The file has
+/// been read, and so it has no mistakes that reading reports. What is so in
+/// several points of a sweep is told of the first of these.
+pub fn lint(points: &[Experiment], lps: u32) -> Vec<Finding> {
+    let Some(first) = points.first() else {
+        return Vec::new();
+    };
+    let scene = |point| Scene::new(point, point.lps.unwrap_or(lps));
+    let scenes: Vec<Scene<'_>> = points.iter().map(scene).collect();
+    let mut allowances = Allowances::of(&first.text);
     let mut found = Vec::new();
     for rule in RULES {
-        let problems = (rule.look)(&scene);
-        let may_be_meant = rule.severity < Severity::Error && !problems.is_empty();
-        if may_be_meant && allowances.use_up(rule.id) {
+        let of_points = scenes.iter().map(|scene| (scene, (rule.look)(scene)));
+        let mut of_points = of_points.filter(|(_, problems)| !problems.is_empty());
+        let Some((scene, problems)) = of_points.next() else {
+            continue;
+        };
+        if rule.severity < Severity::Error && allowances.use_up(rule.id) {
             continue;
         }
-        found.extend(problems.into_iter().map(|problem| (rule, problem)));
+        let name = &scene.experiment.name;
+        let others = match of_points.count() {
+            0 if points.len() == 1 => None,
+            0 => Some(format!("in {name} only")),
+            1 => Some(format!("in {name} and another of {}", points.len())),
+            others => Some(format!("in {name} and {others} others of {}", points.len())),
+        };
+        found.extend(problems.into_iter().map(|problem| match &others {
+            None => (rule, &scene.sources, problem),
+            Some(others) => (rule, &scene.sources, problem.note(others)),
+        }));
     }
-    found.extend(
-        allowances
-            .problems()
-            .into_iter()
-            .map(|it| (&allowed::RULE, it)),
-    );
-    found.sort_by_key(|(_, problem)| problem.start());
-    let sources = experiment.sources();
-    let drawn = found.into_iter().map(|(rule, problem)| Finding {
+    let unused = allowances.problems().into_iter();
+    found.extend(unused.map(|problem| (&allowed::RULE, &scenes[0].sources, problem)));
+    found.sort_by_key(|(.., problem)| problem.start());
+    let drawn = found.into_iter().map(|(rule, sources, problem)| Finding {
         rule: rule.id,
         severity: rule.severity,
-        place: problem.start(),
         report: problem
             .by_rule(rule.severity.level(), rule.id)
-            .render(&sources),
+            .render(sources),
     });
     drawn.collect()
 }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::experiment::parse::look;
+use crate::experiment::sources::Sources;
 use crate::{Experiment, Guest};
 
 /// By key, the place of its value.
@@ -17,34 +19,29 @@ pub(super) struct Places {
     top: Values,
     /// By `[[guest]]` entry.
     entries: Vec<Values>,
-    /// What entries have that do not say otherwise.
-    defaults: Values,
     /// By `[[change]]` entry, in order.
     changes: Vec<Values>,
+    /// By `[[claim]]` entry, in order.
+    claims: Vec<Values>,
     /// By guest: its entry.
     entry_of: Vec<Option<usize>>,
 }
 
 impl Places {
-    /// Of an experiment that was read, and so whose text can be.
-    pub(super) fn of(experiment: &Experiment) -> Places {
-        let Ok(table) = DeTable::parse(&experiment.text) else {
-            return Places::default();
-        };
-        let table = table.get_ref();
-        let names = names(table);
-        // Where a count is 0 an entry has no guests.
-        let entry = |guest: &Guest| names.iter().position(|name| *name == guest.group);
-        Places {
+    /// Of an experiment that was read, and so can be again; with the texts that the places point into.
+    pub(super) fn of(experiment: &Experiment) -> (Places, Sources) {
+        let found = look(experiment, |table| Places {
             top: values(table),
             entries: list(table, "guest"),
-            defaults: match table.get("defaults").map(Spanned::get_ref) {
-                Some(DeValue::Table(defaults)) => values(defaults),
-                _ => Values::new(),
-            },
             changes: list(table, "change"),
-            entry_of: experiment.guests.iter().map(entry).collect(),
-        }
+            claims: list(table, "claim"),
+            entry_of: entries(table, experiment),
+        });
+        let nowhere = || {
+            let sources = Sources::file(&experiment.text, &experiment.source);
+            (Places::default(), sources)
+        };
+        found.unwrap_or_else(nowhere)
     }
 
     /// The value of a key of the experiment itself.
@@ -54,22 +51,36 @@ impl Places {
 
     /// The value of a key of a guest's entry.
     pub(super) fn guest(&self, guest: usize, key: &str) -> Option<Range<usize>> {
-        let entry = self.entries.get((*self.entry_of.get(guest)?)?)?;
-        entry.get(key).or_else(|| self.defaults.get(key)).cloned()
+        let entry = self.entry_of.get(guest)?.as_ref()?;
+        self.entries.get(*entry)?.get(key).cloned()
     }
 
     /// The value of a key of a change.
     pub(super) fn change(&self, change: usize, key: &str) -> Option<Range<usize>> {
         self.changes.get(change)?.get(key).cloned()
     }
+
+    /// The value of a key of a claim.
+    pub(super) fn claim(&self, claim: usize, key: &str) -> Option<Range<usize>> {
+        self.claims.get(claim)?.get(key).cloned()
+    }
 }
 
-/// What the entries of guests are called.
-fn names<'t>(table: &'t DeTable<'_>) -> Vec<&'t str> {
-    let entries = table.get("guest").and_then(|it| it.get_ref().as_array());
-    let entries = entries.into_iter().flat_map(|it| it.iter());
-    let name = |entry: &'t Spanned<DeValue<'_>>| entry.get_ref().get("name")?.get_ref().as_str();
-    entries.map(|it| name(it).unwrap_or_default()).collect()
+/// By guest of an experiment: its entry. One with a count of 0 has none.
+fn entries(table: &DeTable<'_>, experiment: &Experiment) -> Vec<Option<usize>> {
+    let list = table.get("guest").and_then(|it| it.get_ref().as_array());
+    let list = list.into_iter().flat_map(|it| it.iter());
+    let name = |entry: &Spanned<DeValue<'_>>| {
+        let name = entry.get_ref().get("name")?.get_ref();
+        Some(name.as_str()?.to_owned())
+    };
+    let names: Vec<Option<String>> = list.map(name).collect();
+    let entry = |guest: &Guest| {
+        names
+            .iter()
+            .position(|it| it.as_ref() == Some(&guest.group))
+    };
+    experiment.guests.iter().map(entry).collect()
 }
 
 fn list(table: &DeTable<'_>, key: &str) -> Vec<Values> {

@@ -1,7 +1,7 @@
 //! The rules, in one table.
 
 use super::scene::Scene;
-use super::{Rule, Severity, admission, inert, placement, time, weights};
+use super::{Rule, Severity, admission, inert, placement, promises, time, weights};
 use crate::experiment::diagnostics::Problem;
 
 /// Every rule, errors first.
@@ -120,6 +120,16 @@ pub const RULES: &[Rule] = &[
         "short-phase",
         "a phase too short to be judged",
         time::short_phase,
+    ),
+    warning(
+        "claim-against-formula",
+        "a claim about a share that the formula contradicts",
+        promises::claim_against_formula,
+    ),
+    note(
+        "expected-by-hand",
+        "an `expected` share that is not the formula's, by more than the tolerance",
+        promises::expected_by_hand,
     ),
     note(
         "no-warm-up",

@@ -7,7 +7,8 @@ use apportion_scheduler::{Nanos, WeightScope};
 use super::places::Places;
 use crate::expected::TooManyAffinities;
 use crate::experiment::diagnostics::Problem;
-use crate::predict::{Demand, Forecast, Phase, Setting, forecast, phases};
+use crate::experiment::sources::Sources;
+use crate::predict::{Demand, Forecast, Phase, Reading, forecast, phases};
 use crate::{Action, Experiment, Guest};
 
 /// Shares that differ by less are the same.
@@ -18,6 +19,8 @@ pub(super) struct Scene<'e> {
     pub(super) experiment: &'e Experiment,
     pub(super) lps: u32,
     pub(super) places: Places,
+    /// What the places point into.
+    pub(super) sources: Sources,
     pub(super) phases: Vec<Phase>,
     /// By phase.
     pub(super) forecasts: Result<Vec<Forecast>, TooManyAffinities>,
@@ -29,10 +32,12 @@ impl<'e> Scene<'e> {
     pub(super) fn new(experiment: &'e Experiment, lps: u32) -> Scene<'e> {
         let phases = phases(experiment, lps);
         let guests = experiment.guests.iter();
+        let (places, sources) = Places::of(experiment);
         Scene {
             experiment,
             lps,
-            places: Places::of(experiment),
+            places,
+            sources,
             forecasts: phases
                 .iter()
                 .map(|phase| forecast(experiment, phase))
@@ -49,8 +54,8 @@ impl<'e> Scene<'e> {
 
     /// By guest, what each of its VPs receives as the experiment reads its controls.
     pub(super) fn parts(&self, forecast: &Forecast) -> Vec<f64> {
-        let own = Setting::of(self.experiment);
-        let own = Setting::ALL.iter().position(|setting| *setting == own);
+        let own = Reading::of(self.experiment);
+        let own = Reading::ALL.iter().position(|reading| *reading == own);
         let part = |guest: &crate::predict::GuestForecast| guest.parts[own.unwrap_or(0)];
         forecast.guests.iter().map(part).collect()
     }
@@ -154,6 +159,35 @@ impl<'e> Scene<'e> {
         label: impl Into<String>,
     ) -> Problem {
         problem(self.places.change(change, key), title, label)
+    }
+
+    /// A problem at a key of a claim.
+    pub(super) fn at_claim(
+        &self,
+        claim: usize,
+        key: &str,
+        title: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Problem {
+        problem(self.places.claim(claim, key), title, label)
+    }
+
+    /// By guest, what the formula promises over the whole run, in percent of the LPs' time.
+    pub(super) fn shares(&self) -> Vec<f64> {
+        let mut received = vec![0.0; self.experiment.guests.len()];
+        let mut there = 0.0;
+        for (phase, forecast) in self.phases.iter().zip(self.forecasts()) {
+            let length = phase.length().0 as f64;
+            there += length * f64::from(forecast.lps);
+            let parts = self.parts(forecast).into_iter().zip(&forecast.guests);
+            for (sum, (part, guest)) in received.iter_mut().zip(parts) {
+                *sum += length * part * f64::from(guest.vps);
+            }
+        }
+        received
+            .iter()
+            .map(|sum| 100.0 * sum / there.max(1.0))
+            .collect()
     }
 
     pub(super) fn name(&self, guest: usize) -> &'e str {

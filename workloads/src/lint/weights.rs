@@ -9,6 +9,9 @@ use crate::experiment::diagnostics::Problem;
 /// From this part of the LPs on, reserves leave hardly anything.
 const NEARLY_ALL: f64 = 0.9;
 
+/// More than this a run refuses.
+const ALL_PROMISED: f64 = 0.99 + SAME;
+
 /// What a guest claims with all its VPs.
 fn claim(guest: &Guest) -> u64 {
     u64::from(guest.controls.weight.get()) * u64::from(guest.vps)
@@ -214,7 +217,7 @@ pub(super) fn blind_policy(scene: &Scene<'_>) -> Vec<Problem> {
 pub(super) fn little_by_weight(scene: &Scene<'_>) -> Vec<Problem> {
     let nearly_all = |forecast: &&crate::predict::Forecast| {
         let part = forecast.reserved() / f64::from(forecast.lps);
-        (NEARLY_ALL..=1.0).contains(&part)
+        (NEARLY_ALL..=ALL_PROMISED).contains(&part)
     };
     let Some(forecast) = scene.forecasts().iter().find(nearly_all) else {
         return Vec::new();

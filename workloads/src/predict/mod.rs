@@ -14,36 +14,36 @@ pub use phases::{Phase, Standing, phases};
 
 /// One reading of what controls mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct Reading {
     /// What a reserve means under contention.
     pub reserve_model: ReserveModel,
     /// Whose claim a weight is.
     pub weight_scope: WeightScope,
 }
 
-impl Setting {
+impl Reading {
     /// All readings; shares are listed in this order.
-    pub const ALL: [Setting; 4] = {
+    pub const ALL: [Reading; 4] = {
         let [additive, floor] = ReserveModel::ALL;
         let [vp, guest] = WeightScope::ALL;
         [
-            Setting::new(additive, vp),
-            Setting::new(additive, guest),
-            Setting::new(floor, vp),
-            Setting::new(floor, guest),
+            Reading::new(additive, vp),
+            Reading::new(additive, guest),
+            Reading::new(floor, vp),
+            Reading::new(floor, guest),
         ]
     };
 
-    const fn new(reserve_model: ReserveModel, weight_scope: WeightScope) -> Setting {
-        Setting {
+    const fn new(reserve_model: ReserveModel, weight_scope: WeightScope) -> Reading {
+        Reading {
             reserve_model,
             weight_scope,
         }
     }
 
     /// The one that the experiment is run with.
-    pub fn of(experiment: &Experiment) -> Setting {
-        Setting::new(experiment.reserve_model, experiment.weight_scope)
+    pub fn of(experiment: &Experiment) -> Reading {
+        Reading::new(experiment.reserve_model, experiment.weight_scope)
     }
 }
 
@@ -69,7 +69,7 @@ pub struct GuestForecast {
     pub controls: Controls,
     /// What each of its VPs wants.
     pub demand: Demand,
-    /// What each of its VPs receives under each [`Setting::ALL`].
+    /// What each of its VPs receives under each [`Reading::ALL`].
     pub parts: [f64; 4],
 }
 
@@ -103,7 +103,7 @@ impl GuestForecast {
         }
     }
 
-    /// What it receives under each [`Setting::ALL`], in LPs.
+    /// What it receives under each [`Reading::ALL`], in LPs.
     pub fn received(&self) -> [f64; 4] {
         self.parts.map(|part| part * f64::from(self.vps))
     }
@@ -139,8 +139,8 @@ pub fn forecast(experiment: &Experiment, phase: &Phase) -> Result<Forecast, TooM
             parts: [0.0; 4],
         })
         .collect();
-    for (index, setting) in Setting::ALL.into_iter().enumerate() {
-        let parts = parts(&experiment.guests, &guests, &phase.online, setting)?;
+    for (index, reading) in Reading::ALL.into_iter().enumerate() {
+        let parts = parts(&experiment.guests, &guests, &phase.online, reading)?;
         for (guest, part) in guests.iter_mut().zip(parts) {
             guest.parts[index] = part;
         }
@@ -158,11 +158,11 @@ fn parts(
     guests: &[Guest],
     forecasts: &[GuestForecast],
     online: &[bool],
-    setting: Setting,
+    reading: Reading,
 ) -> Result<Vec<f64>, TooManyAffinities> {
     let claim = |guest: &GuestForecast| Claim {
         upper: guest.upper(),
-        ..Claim::scoped(&guest.controls, guest.vps, setting.weight_scope)
+        ..Claim::scoped(&guest.controls, guest.vps, reading.weight_scope)
     };
     let vps = guests.iter().zip(forecasts);
     let vps = vps.flat_map(|(guest, forecast)| {
@@ -172,9 +172,9 @@ fn parts(
     let received = if vps.iter().all(|(_, affinity)| affinity.is_none()) {
         let claims: Vec<Claim> = vps.iter().map(|(claim, _)| *claim).collect();
         let lps = online.iter().filter(|online| **online).count();
-        expected(lps as u32, &claims, setting.reserve_model)
+        expected(lps as u32, &claims, reading.reserve_model)
     } else {
-        expected_with_affinity(online, &vps, setting.reserve_model)?
+        expected_with_affinity(online, &vps, reading.reserve_model)?
     };
     let mut first = 0;
     let of_guest = |guest: &GuestForecast| {
