@@ -54,7 +54,7 @@ impl Format {
     ///
     /// Where they do not, two readings for the same time are noticed by who keeps all of them.
     pub(super) fn is_ordered(self) -> bool {
-        !matches!(self, Format::Google | Format::Alibaba | Format::Own)
+        !matches!(self, Format::Google | Format::Own)
     }
 }
 

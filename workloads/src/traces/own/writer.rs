@@ -11,8 +11,9 @@ use crate::traces::model::{Burst, Interval, TracedDemand, TracedVm};
 /// Readings or bursts in a row, at the most.
 const LONGEST_ROW: usize = 1024;
 
-/// Readings kept until their rows are written: 4 bytes each, more for bursts.
+/// Readings kept until their rows are written, of 4 bytes each; a burst counts as six of them.
 const MOST_OPEN: usize = 8 << 20;
+const BURST: usize = 6;
 
 /// Writes a trace as it comes, with bounded memory: what has gathered too much is written in shorter rows.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(in crate::traces) struct Writer<W: Write> {
     vms: Vec<Vm>,
     /// Of so many VMs there is a row, so that VMs keep their order.
     begun: usize,
-    /// Readings and bursts that are not written yet.
+    /// What is not written yet, in readings.
     open: usize,
     /// Why nothing more is written.
     failed: Option<io::Error>,
@@ -136,7 +137,7 @@ impl<W: Write> Writer<W> {
             push_decimals(&mut row, burst.run.0, 9);
         }
         row.push(b'\n');
-        self.open -= vm.bursts.len();
+        self.open -= BURST * vm.bursts.len();
         vm.bursts.clear();
         self.write(&row);
     }
@@ -147,8 +148,8 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn opened(&mut self) {
-        self.open += 1;
+    fn opened(&mut self, readings: usize) {
+        self.open += readings;
         if self.open >= MOST_OPEN {
             self.write_all();
         }
@@ -191,7 +192,7 @@ impl<W: Write> Sink for Writer<W> {
             .stretch
             .readings
             .push((interval.lps * 1e6).round() as u32);
-        self.opened();
+        self.opened(1);
     }
 
     fn burst(&mut self, vm: usize, burst: Burst) {
@@ -199,7 +200,7 @@ impl<W: Write> Sink for Writer<W> {
             self.write_bursts(vm);
         }
         self.vms[vm].bursts.push(burst);
-        self.opened();
+        self.opened(BURST);
     }
 
     fn has_failed(&self) -> bool {
