@@ -390,7 +390,8 @@ impl Guest {
         }
         // Asked afterwards: it may have taken its last piece, and found no other, meanwhile. And asked
         // each time: it may have found none before, and go to sleep only after it was woken.
-        self.memory.demand_taken(number) == vp.filled_from
+        let taken = self.memory.demand_taken(number);
+        taken == vp.filled_from && taken != vp.written
     }
 
     fn read_records(&mut self, index: usize, bursts: &mut Vec<Burst>) {

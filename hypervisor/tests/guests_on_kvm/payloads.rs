@@ -181,47 +181,53 @@ fn bursts() {
 }
 
 fn replay() {
-    // 150 ms of work in the first second, beside a burner: 600 ms more are left to do it.
+    // 150 ms of work in the first second, beside a burner: 600 ms more are left to do it, if the host has them.
     let piece = |index: u64| Piece {
         at: Nanos(10_000_123 * index),
         run: Nanos(500_000 * (1 + index % 5)),
     };
     let pieces: Vec<Piece> = (0..100).map(piece).collect();
-    let demanded: Nanos = pieces.iter().fold(Nanos::ZERO, |sum, it| sum + it.run);
     let mut spec = spec(&[Payload::Replay, Payload::Burn]);
+    // Its second VP has nothing to do.
     let vps = vec![pieces.clone()];
     spec.guests[0].demand = Some(Arc::new(RecordedDemand { vps }));
-    let (keep, outcome) = run(&spec);
+    spec.guests[0].vps = 2;
     let mut simulated = Keep::default();
     let virtually = SimulatorEngine::new().run(&spec, &mut simulated).unwrap();
-    // Both engines are given the same; guests tell the time in steps of 100 ns.
-    for (bursts, start) in [
-        (of_vp(&keep, 0), outcome.start),
-        (of_vp(&simulated, 0), virtually.start),
-    ] {
-        assert_eq!(bursts.len(), pieces.len());
-        for (burst, piece) in bursts.iter().zip(&pieces) {
-            let at = start + piece.at;
-            assert!(
-                at < burst.due + Nanos(100) && burst.due <= at,
-                "{burst:?} {piece:?}"
-            );
-            assert!(
-                burst.due <= burst.start && burst.start <= burst.done,
-                "{burst:?}"
-            );
-            assert_eq!(burst.run, piece.run);
-        }
+    assert_eq!(of_vp(&simulated, 0).len(), pieces.len());
+    are_pieces(&of_vp(&simulated, 0), virtually.start, &pieces);
+
+    let charged_as_demanded = || {
+        let (keep, outcome) = run(&spec);
+        let bursts = of_vp(&keep, 0);
+        are_pieces(&bursts, outcome.start, &pieces);
+        let of_second = keep.dispatches.iter().filter(|d| d.vp == VpId(1));
+        assert!(of_second.count() < 10, "it is not woken for nothing");
+        // What it was charged in all, sleeping, waking and finding out its speed too.
+        let demanded: u64 = pieces.iter().map(|it| it.run.0).sum();
+        let ran = keep.sum(|d| d.ran.0, [0].into_iter());
+        println!("{} pieces, {ran} of {demanded} ns", bursts.len());
+        bursts.len() == pieces.len() && (ran - demanded as f64).abs() < 0.02 * demanded as f64
+    };
+    // The host may stall meanwhile, but not each time.
+    assert!((0..5).any(|_| charged_as_demanded()));
+}
+
+/// Both engines are given the same; guests tell the time in steps of 100 ns.
+fn are_pieces(bursts: &[Burst], start: Nanos, pieces: &[Piece]) {
+    assert!(bursts.len() <= pieces.len(), "{}", bursts.len());
+    for (burst, piece) in bursts.iter().zip(pieces) {
+        let at = start + piece.at;
+        assert!(
+            burst.due <= at && at < burst.due + Nanos(100),
+            "{burst:?} {piece:?}"
+        );
+        assert!(
+            burst.due <= burst.start && burst.start <= burst.done,
+            "{burst:?}"
+        );
+        assert_eq!(burst.run, piece.run);
     }
-    // What it was charged in all, sleeping and waking too. Beside it goes what finding out its speed takes, and its
-    // last sleep; one interrupted measurement of its speed would cost more than all that.
-    let ran = keep.sum(|d| d.ran.0, [0].into_iter());
-    let off = ran - demanded.0 as f64;
-    println!(
-        "{demanded} were demanded, {} were charged",
-        Nanos(ran as u64)
-    );
-    assert!(off.abs() < 0.02 * demanded.0 as f64 + 1e6, "{off} ns off");
 }
 
 fn probe() {
