@@ -4,7 +4,7 @@ use crate::cli::PredictArguments;
 use crate::exit::{Code, Failure};
 use crate::table;
 use anyhow::anyhow;
-use apportion_workloads::predict::{Forecast, Reading, predict as forecasts};
+use apportion_workloads::predict::{Forecast, GuestForecast, Reading, predict as forecasts};
 use apportion_workloads::{Experiment, load};
 use serde_json::{Value, json};
 
@@ -83,48 +83,42 @@ impl Prediction {
     }
 
     fn phase(&self, phase: &Forecast) -> Value {
-        let guests = self
-            .experiment
-            .guests
-            .iter()
-            .zip(&phase.guests)
-            .map(|(guest, forecast)| {
-                let shares = Reading::ALL.into_iter().zip(forecast.parts);
-                let shares: Vec<Value> = shares
-                    .map(|(reading, part)| {
-                        let lps = part * f64::from(forecast.vps);
-                        json!({
-                            "reserve_model": reading.reserve_model.name(),
-                            "weight_scope": reading.weight_scope.name(),
-                            "lps": lps,
-                            "expected_pct": share_pct(lps, phase.lps),
-                            "vp_pct_of_lp": 100.0 * part,
-                        })
-                    })
-                    .collect();
-                json!({
-                    "guest": guest.name,
-                    "group": guest.group,
-                    "vps": forecast.vps,
-                    "weight": forecast.controls.weight.get(),
-                    "reserve_pct": forecast.controls.reserve.percent(),
-                    "cap_pct": forecast.controls.cap.percent(),
-                    "claim": forecast.claim(self.experiment.weight_scope),
-                    "demand_pct_of_lp": 100.0 * forecast.demand.part,
-                    "demand_basis": forecast.demand.basis.name(),
-                    "shares": shares,
-                })
-            });
-        let guests: Vec<Value> = guests.collect();
+        let guests = self.experiment.guests.iter().zip(&phase.guests);
+        let guests = guests.map(|(guest, forecast)| {
+            json!({
+                "guest": guest.name,
+                "group": guest.group,
+                "vps": forecast.vps,
+                "weight": forecast.controls.weight.get(),
+                "reserve_pct": forecast.controls.reserve.percent(),
+                "cap_pct": forecast.controls.cap.percent(),
+                "claim": forecast.claim(self.experiment.weight_scope),
+                "demand_pct_of_lp": 100.0 * forecast.demand.part,
+                "demand_basis": forecast.demand.basis.name(),
+                "shares": Reading::ALL.map(|reading| share(forecast, phase, reading)),
+            })
+        });
         json!({
             "from_ns": phase.from.0,
             "until_ns": phase.until.0,
             "lps": phase.lps,
             "reserved_lps": phase.reserved(),
             "usable_lps": phase.usable(),
-            "guests": guests,
+            "guests": guests.collect::<Vec<_>>(),
         })
     }
+}
+
+/// What a guest should receive under one reading.
+fn share(guest: &GuestForecast, phase: &Forecast, reading: Reading) -> Value {
+    let lps = guest.received(reading);
+    json!({
+        "reserve_model": reading.reserve_model.name(),
+        "weight_scope": reading.weight_scope.name(),
+        "lps": lps,
+        "expected_pct": share_pct(lps, phase.lps),
+        "vp_pct_of_lp": 100.0 * guest.part(reading),
+    })
 }
 
 /// LPs as a percentage of those on line.

@@ -28,14 +28,12 @@ fn only(experiment: &Experiment) -> Forecast {
 
 /// Each guest's LPs under one reading.
 fn received(phase: &Forecast, model: ReserveModel, scope: WeightScope) -> Vec<f64> {
-    let wanted =
-        |reading: &Reading| reading.reserve_model == model && reading.weight_scope == scope;
-    let index = Reading::ALL.iter().position(wanted).expect("one of all");
-    phase
-        .guests
-        .iter()
-        .map(|guest| guest.received()[index])
-        .collect()
+    let reading = Reading {
+        reserve_model: model,
+        weight_scope: scope,
+    };
+    let guests = phase.guests.iter();
+    guests.map(|guest| guest.received(reading)).collect()
 }
 
 #[track_caller]
@@ -225,7 +223,7 @@ fn changes_split_a_run_and_what_changes_nothing_does_not() {
     let shares: Vec<f64> = predict(&grow, 2)
         .expect("no affinities")
         .iter()
-        .map(|phase| 100.0 * phase.guests[0].received()[0] / f64::from(phase.lps))
+        .map(|phase| 100.0 * phase.guests[0].received(Reading::of(&grow)) / f64::from(phase.lps))
         .collect();
     assert_near(&shares, &[100.0 / 3.0, 50.0, 50.0, 50.0]);
 

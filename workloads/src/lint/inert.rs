@@ -3,7 +3,7 @@
 //! Whether one does is found by trying: what would everybody receive without it?
 
 use apportion_abi::Payload;
-use apportion_scheduler::{Cap, Controls, Nanos, Reserve, ReserveModel, Weight};
+use apportion_scheduler::{Cap, Controls, Nanos, Reserve, ReserveModel, Weight, WeightScope};
 
 use super::scene::{SAME, Scene, counted, percent};
 use crate::Action;
@@ -243,39 +243,36 @@ pub(super) fn change(scene: &Scene<'_>) -> Vec<Problem> {
 /// A choice between two readings that are the same here.
 pub(super) fn reading(scene: &Scene<'_>) -> Vec<Problem> {
     let forecasts = scene.forecasts();
+    if forecasts.is_empty() {
+        return Vec::new();
+    }
     let own = Reading::of(scene.experiment);
-    let agree = |other: Reading| {
-        let at = |reading| {
-            Reading::ALL
-                .iter()
-                .position(|one| *one == reading)
-                .unwrap_or(0)
-        };
+    let agrees = |other: &Reading| {
         let mut guests = forecasts.iter().flat_map(|forecast| &forecast.guests);
-        guests.all(|guest| (guest.parts[at(own)] - guest.parts[at(other)]).abs() < SAME)
+        guests.all(|guest| (guest.part(own) - guest.part(*other)).abs() < SAME)
     };
-    let other = |reading: &&Reading, same_scope: bool| {
-        (reading.weight_scope == own.weight_scope) == same_scope
-            && (reading.reserve_model == own.reserve_model) != same_scope
-    };
+    let models = ReserveModel::ALL.map(|reserve_model| Reading {
+        reserve_model,
+        ..own
+    });
+    let scopes = WeightScope::ALL.map(|weight_scope| Reading {
+        weight_scope,
+        ..own
+    });
+    let choices = [
+        ("reserve_model", models, "guests with a reserve compete"),
+        (
+            "weight_scope",
+            scopes,
+            "guests with different numbers of VPs compete",
+        ),
+    ];
     let mut found = Vec::new();
-    for (key, same_scope) in [("reserve_model", true), ("weight_scope", false)] {
-        let Some(other) = Reading::ALL
-            .iter()
-            .find(|reading| other(reading, same_scope))
-        else {
-            continue;
-        };
-        if scene.places.top(key).is_some() && !forecasts.is_empty() && agree(*other) {
+    for (key, readings, where_they_differ) in choices {
+        if scene.places.top(key).is_some() && readings.iter().all(agrees) {
             let title = format!("`{key}` makes no difference here");
             let label = "both readings give the same shares: remove this key";
-            let help = format!(
-                "`apportion predict` shows them beside each other: {}",
-                match same_scope {
-                    true => "they differ where guests with a reserve compete",
-                    false => "they differ where guests with different numbers of VPs compete",
-                }
-            );
+            let help = format!("they differ where {where_they_differ}: see `apportion predict`");
             found.push(scene.at_top(key, title, label).help(help));
         }
     }

@@ -8,7 +8,7 @@ use super::places::Places;
 use crate::expected::TooManyAffinities;
 use crate::experiment::diagnostics::Problem;
 use crate::experiment::sources::Sources;
-use crate::predict::{Demand, Forecast, Phase, Reading, forecast, phases};
+use crate::predict::{Demand, Forecast, GuestForecast, Phase, Reading, forecast, phases};
 use crate::{Action, Experiment, Guest};
 
 /// Shares that differ by less are the same.
@@ -55,8 +55,7 @@ impl<'e> Scene<'e> {
     /// By guest, what each of its VPs receives as the experiment reads its controls.
     pub(super) fn parts(&self, forecast: &Forecast) -> Vec<f64> {
         let own = Reading::of(self.experiment);
-        let own = Reading::ALL.iter().position(|reading| *reading == own);
-        let part = |guest: &crate::predict::GuestForecast| guest.parts[own.unwrap_or(0)];
+        let part = |guest: &GuestForecast| guest.part(own);
         forecast.guests.iter().map(part).collect()
     }
 

@@ -70,7 +70,7 @@ pub struct GuestForecast {
     /// What each of its VPs wants.
     pub demand: Demand,
     /// What each of its VPs receives under each [`Reading::ALL`].
-    pub parts: [f64; 4],
+    parts: [f64; 4],
 }
 
 impl Forecast {
@@ -103,9 +103,15 @@ impl GuestForecast {
         }
     }
 
-    /// What it receives under each [`Reading::ALL`], in LPs.
-    pub fn received(&self) -> [f64; 4] {
-        self.parts.map(|part| part * f64::from(self.vps))
+    /// What each of its VPs receives, of one LP.
+    pub fn part(&self, reading: Reading) -> f64 {
+        let index = Reading::ALL.iter().position(|other| *other == reading);
+        index.map_or(0.0, |index| self.parts[index])
+    }
+
+    /// What all of them receive together, in LPs.
+    pub fn received(&self, reading: Reading) -> f64 {
+        self.part(reading) * f64::from(self.vps)
     }
 }
 
