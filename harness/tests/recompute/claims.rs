@@ -95,11 +95,15 @@ fn figure(
             "work" => Some(entry("service", guest)?["work"].as_f64()? / seconds),
             "wait_per_dispatch" => entry("service", guest)?["wait_per_dispatch_ns"].as_f64(),
             "stretch" => entry("service", guest)?["stretch"].as_f64(),
-            "elapsed" => entry("results", guest)?["values"]["elapsed_ns"].as_f64(),
-            other => panic!("{other}"),
+            reported => {
+                let entry = entry("results", guest)?;
+                let names = ["", "_ns", "_per_s"].map(|unit| format!("{reported}{unit}"));
+                let mut values = names.iter().map(|name| entry["values"][name].as_f64());
+                values.find_map(|value| value)
+            }
         })
         .collect();
-    let sums = ["share", "work"].contains(&claim["measure"].as_str());
+    let sums = ["%", "per_s"].contains(&claim["unit"].as_str());
     each?
         .into_iter()
         .reduce(|a, b| if sums { a + b } else { a.max(b) })
