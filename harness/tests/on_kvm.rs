@@ -86,6 +86,10 @@ fn main() -> ExitCode {
             replay_recorded,
         ),
         (
+            "guests_that_start_and_stop_are_recorded_and_recomputed",
+            controls::stays_recorded,
+        ),
+        (
             "a_capped_guest_stays_below_its_cap_beside_an_idle_lp",
             controls::cap_holds,
         ),

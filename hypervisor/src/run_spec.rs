@@ -8,6 +8,7 @@ use apportion_scheduler::{
     AdmissionError, Config, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
     ReserveModel, Scheduler, Topology, VpId, WeightScope,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One run: which guests, on how many LPs, under which policy, for how long.
@@ -178,10 +179,14 @@ impl RunSpec {
         (before..before + self.guests[guest.index()].vps).map(VpId)
     }
 
-    /// Whether a change starts `guest`, so that it is not there before.
-    pub fn comes_later(&self, guest: GuestId) -> bool {
-        let starts = |change: &Change| change.action == Action::StartGuest { guest };
-        self.changes.iter().any(starts)
+    /// The guests that a change starts, so that they are not there before.
+    pub(crate) fn latecomers(&self) -> HashSet<GuestId> {
+        let starts = self.changes.iter().map(|change| change.action);
+        let guests = starts.filter_map(|action| match action {
+            Action::StartGuest { guest } => Some(guest),
+            _ => None,
+        });
+        guests.collect()
     }
 
     /// What the scheduler is made with.
@@ -205,6 +210,7 @@ impl RunSpec {
         if self.decisions {
             scheduler.keep_journal();
         }
+        let latecomers = self.latecomers();
         for (id, guest) in self.guests.iter().enumerate() {
             let new = NewGuest {
                 name: guest.name.clone(),
@@ -212,7 +218,7 @@ impl RunSpec {
                 controls: guest.controls,
                 affinity: guest.affinity.clone(),
             };
-            if self.comes_later(GuestId(id as u32)) {
+            if latecomers.contains(&GuestId(id as u32)) {
                 scheduler.define_guest(Nanos::ZERO, &new);
             } else {
                 let added = scheduler.add_guest(Nanos::ZERO, &new);

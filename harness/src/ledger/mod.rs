@@ -99,7 +99,7 @@ impl Ledger {
         match *entry {
             LogEntry::GuestStarted { guest, at } => self.start(guest, at),
             LogEntry::GuestStopped { guest, at } | LogEntry::GuestCrashed { guest, at, .. } => {
-                self.wakes.gone(guest);
+                self.wakes.gone(self.roster.vps_of(guest));
                 self.turns.push((at, Turn::Gone(guest)));
             }
             LogEntry::VpAdded { vp, at } => self.turns.push((at, Turn::Begins(vp))),

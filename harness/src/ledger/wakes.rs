@@ -86,12 +86,10 @@ impl Wakes {
         }
     }
 
-    /// A guest is gone: it waits no more.
-    pub(super) fn gone(&mut self, guest: GuestId) {
-        for (pending, burst) in self.pending.iter_mut().zip(&self.bursts) {
-            if burst.is_some_and(|(_, of)| of == guest) {
-                *pending = None;
-            }
+    /// VPs are gone: they wait no more.
+    pub(super) fn gone(&mut self, vps: &[VpId]) {
+        for vp in vps {
+            self.pending[vp.index()] = None;
         }
     }
 

@@ -4,32 +4,30 @@ use super::lines::{NAMED, micros, more};
 use super::mark;
 use crate::plan::Planned;
 use crate::verdict::{Row, Span};
-use apportion_hypervisor::Action;
+use apportion_hypervisor::{Action, Change};
 use apportion_recording::{Check, ConvergenceEntry, RunEntry, Scope};
 use apportion_scheduler::Nanos;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Per guest that is not there all the time when it is, as planned.
 pub(super) fn stays(text: &mut String, planned: &Planned) {
     let spec = &planned.spec;
-    let at = |action: Action| {
-        let of = spec.changes.iter().find(|change| change.action == action);
-        of.map(|change| change.at)
+    let mut limits: BTreeMap<usize, [Option<Nanos>; 2]> = BTreeMap::new();
+    for Change { at, action } in &spec.changes {
+        match action {
+            Action::StartGuest { guest } => limits.entry(guest.index()).or_default()[0] = Some(*at),
+            Action::StopGuest { guest } => limits.entry(guest.index()).or_default()[1] = Some(*at),
+            _ => {}
+        }
+    }
+    let told = |limits: [Option<Nanos>; 2]| match limits {
+        [Some(from), Some(until)] => format!("from {from} to {until}"),
+        [Some(from), None] => format!("from {from} on"),
+        [None, until] => format!("until {}", until.unwrap_or(spec.duration)),
     };
-    let stays = planned.roster.guests().filter_map(|guest| {
-        let (from, until) = (
-            at(Action::StartGuest { guest }),
-            at(Action::StopGuest { guest }),
-        );
-        let there = match (from, until) {
-            (Some(from), Some(until)) => format!("from {from} to {until}"),
-            (Some(from), None) => format!("from {from} on"),
-            (None, Some(until)) => format!("until {until}"),
-            (None, None) => return None,
-        };
-        Some((guest.index(), there))
-    });
-    let stays: Vec<(usize, String)> = stays.collect();
+    let stays = limits.into_iter();
+    let stays: Vec<(usize, String)> = stays.map(|(guest, at)| (guest, told(at))).collect();
     let group = |guest: usize| &planned.experiment.guests[guest].group;
     // Mostly all guests of an entry come and go together.
     let together = stays.chunk_by(|a, b| group(a.0) == group(b.0) && a.1 == b.1);

@@ -2,7 +2,7 @@
 
 use crate::{apportion, recompute, run_in, stderr, stdout};
 use apportion_recording::{
-    Check, EventKind, EventRow, ShareRow, Verdict, files, read_manifest, read_rows,
+    Check, DispatchRow, EventKind, EventRow, ShareRow, Verdict, files, read_manifest, read_rows,
 };
 use std::fs;
 use std::path::Path;
@@ -204,6 +204,64 @@ pub(crate) fn paced_recorded() {
     };
     assert_eq!((told("pacing"), told("serving")), (1, 1));
     assert_eq!(manifest.runs[0].wakes.len(), 1);
+}
+
+/// The guests of [`PACED`], of which one comes later and another goes.
+const STAYS: &str = r#"
+    [[change]]
+    at = "700ms"
+    guest = "serving"
+    start = true
+    [[change]]
+    at = "1300ms"
+    guest = "pacing"
+    stop = true
+"#;
+
+pub(crate) fn stays_recorded() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("stays.toml"), PACED.to_owned() + STAYS).unwrap();
+    let arguments = [
+        "stays.toml",
+        "--engine",
+        "kvm",
+        "--decisions",
+        "--out",
+        "rec",
+    ];
+    let output = run_in(dir.path(), &arguments);
+    assert!(
+        stdout(&output).contains("\nthere       serving: from 700ms on\n"),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    let rec = dir.path().join("rec");
+    recompute::check(&rec);
+    assert_eq!(replay(dir.path()).status.code(), Some(0));
+    let manifest = read_manifest(&rec).unwrap();
+    let run = &manifest.runs[0];
+    assert_eq!(run.phases.len(), 3);
+    let dispatches: Vec<DispatchRow> = read_rows(&rec, files::DISPATCHES).unwrap();
+    let spans = |guest: &str| {
+        let own = dispatches.iter().filter(|row| row.guest == guest);
+        let own: Vec<(u64, u64)> = own.map(|row| (row.start_ns, row.end_ns)).collect();
+        (own[0].0, own[own.len() - 1].1)
+    };
+    let (ms, from) = (1_000_000, run.measured_from_ns);
+    assert!(spans("serving").0 >= from + 700 * ms);
+    // The root makes a change when it gets the CPU.
+    assert!(spans("pacing").1 < from + 1_800 * ms);
+    let events: Vec<EventRow> = read_rows(&rec, files::EVENTS).unwrap();
+    let stopped = events
+        .iter()
+        .find(|event| event.kind == EventKind::GuestStop)
+        .unwrap();
+    assert_eq!(stopped.guest.as_deref(), Some("pacing"));
+    let pacing = run.results.iter().find(|it| it.guest == "pacing").unwrap();
+    // 130 periods, and what was missed while others had the CPU.
+    let periods = pacing.values["bursts"] + pacing.values["missed"];
+    assert!((120.0..185.0).contains(&periods), "{pacing:?}");
 }
 
 pub(crate) fn cap_holds() {

@@ -112,12 +112,13 @@ impl Builder<'_> {
             list.push(guest);
         }
         vps.sort_by_key(|(id, ..)| *id);
-        let mut present = vec![false; vps.len()];
-        for guest in (0..spec.guests.len() as u32).map(GuestId) {
-            let here = !spec.comes_later(guest);
-            let own = spec.first_vps_of(guest);
-            own.for_each(|vp| present[vp.index()] = here);
-        }
+        let latecomers = spec.latecomers();
+        let there = spec.guests.iter().enumerate().flat_map(|(id, guest)| {
+            let here = !latecomers.contains(&GuestId(id as u32));
+            std::iter::repeat_n(here, guest.vps as usize)
+        });
+        let mut present: Vec<bool> = there.collect();
+        present.resize(vps.len(), false);
         let guests = Guests {
             time: self.time.clone(),
             list,

@@ -83,10 +83,9 @@ impl<'a> Root<'a> {
         let start = self.shared.start_guests();
         self.guests.start(start, self.spec.seed);
         self.look_after()?;
-        for guest in (0..self.spec.guests.len() as u32).map(GuestId) {
-            if self.spec.comes_later(guest) {
-                continue;
-            }
+        let latecomers = self.spec.latecomers();
+        let guests = (0..self.spec.guests.len() as u32).map(GuestId);
+        for guest in guests.filter(|guest| !latecomers.contains(guest)) {
             let entry = LogEntry::GuestStarted { guest, at: start };
             self.observer.entry(&entry).map_err(EngineError::Observer)?;
         }

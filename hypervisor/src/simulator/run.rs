@@ -9,6 +9,7 @@ use crate::run_spec::{Action, Change, RunSpec};
 use apportion_abi::Features;
 use apportion_abi::shared::Value;
 use apportion_scheduler::{AdmissionError, GuestId, Nanos, VpId};
+use std::collections::HashSet;
 
 /// How often the observer is asked whether to go on.
 const TICK_EVERY: Nanos = Nanos::from_millis(50);
@@ -24,11 +25,11 @@ pub(super) fn run(
     for guest in scheduler.machine().vps().map(|(_, vp)| vp.guest) {
         programs.add(guest, &spec.guests[guest.index()], spec.seed, start);
     }
-    let guests = (0..spec.guests.len() as u32).map(GuestId);
-    let (awaited, here): (Vec<_>, Vec<_>) = guests.partition(|guest| spec.comes_later(*guest));
+    let awaited = spec.latecomers();
     let mut present: Vec<VpId> = Vec::new();
-    for guest in here {
-        present.extend(spec.first_vps_of(guest));
+    let guests = (0..spec.guests.len() as u32).map(GuestId);
+    for guest in guests.filter(|guest| !awaited.contains(guest)) {
+        present.extend(&scheduler.machine().guest(guest).vps);
         let entry = LogEntry::GuestStarted { guest, at: start };
         observer.entry(&entry).map_err(EngineError::Observer)?;
     }
@@ -76,7 +77,7 @@ struct Root<'a> {
     /// By VP, what it reported as measuring began.
     before: Vec<Vec<(Value, u64)>>,
     /// Guests that have not started.
-    awaited: Vec<GuestId>,
+    awaited: HashSet<GuestId>,
     /// Whether something was changed on request.
     altered: bool,
 }
@@ -196,9 +197,9 @@ impl Root<'_> {
                 lps.trace.calls += 1;
             }
             Action::StartGuest { guest } => {
-                self.awaited.retain(|awaited| *awaited != guest);
+                self.awaited.remove(&guest);
                 let started = &self.spec.guests[guest.index()];
-                for vp in self.spec.first_vps_of(guest) {
+                for vp in lps.scheduler.machine().guest(guest).vps.clone() {
                     lps.programs.begin(vp, started, self.spec.seed, now);
                 }
                 lps.trace.calls += 1;
