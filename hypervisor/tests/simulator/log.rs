@@ -244,6 +244,26 @@ fn an_interrupted_run_keeps_what_was_there() {
 }
 
 #[test]
+fn a_guest_that_was_to_start_after_an_interruption_says_nothing() {
+    let mut spec = spec(1, weights(&[(1, 100), (2, 100)]));
+    spec.changes = vec![Change {
+        at: ms(600),
+        action: Action::StartGuest { guest: GuestId(1) },
+    }];
+    let reports = |stop_at| {
+        let keep = Keep {
+            stop_at: Some(ms(stop_at)),
+            ..Keep::default()
+        };
+        let ran = run_with(&spec, keep);
+        let vps: Vec<u32> = ran.outcome.reports.iter().map(|it| it.vp.0).collect();
+        (vps, ran.of(1).count() > 0)
+    };
+    assert_eq!(reports(500), (vec![0], false));
+    assert_eq!(reports(700), (vec![0, 1, 2], true));
+}
+
+#[test]
 fn what_an_observer_requests_is_done_or_refused_and_the_run_goes_on() {
     let set = |guest, controls| Action::SetControls {
         guest: GuestId(guest),
