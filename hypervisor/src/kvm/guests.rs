@@ -13,6 +13,7 @@ use crate::engine::{Burst, EngineError, Said, VpReport};
 use crate::guest::{GuestMemory, Model};
 use crate::host;
 use crate::run_spec::{GuestSpec, RunSpec};
+use apportion_abi::clock::UNIT_NS;
 use apportion_abi::shared::Value;
 use apportion_abi::{Features, Payload, Processor, StartPage, layout};
 use apportion_scheduler::{GuestId, Nanos, VpId};
@@ -382,7 +383,8 @@ impl Guest {
         let room = self.memory.demand_room(number, vp.written);
         let before = vp.written;
         for piece in arrivals.take(room as usize) {
-            let at = self.time.to_guest(piece.at);
+            // Upwards: no piece is due before it arrives.
+            let at = self.time.to_guest(piece.at + Nanos(UNIT_NS - 1));
             self.memory.put_demand(number, vp.written, at, piece.run.0);
             vp.written = vp.written.wrapping_add(1);
         }

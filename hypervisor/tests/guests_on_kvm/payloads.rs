@@ -219,7 +219,7 @@ fn are_pieces(bursts: &[Burst], start: Nanos, pieces: &[Piece]) {
     for (burst, piece) in bursts.iter().zip(pieces) {
         let at = start + piece.at;
         assert!(
-            burst.due <= at && at < burst.due + Nanos(100),
+            at <= burst.due && burst.due < at + Nanos(100),
             "{burst:?} {piece:?}"
         );
         assert!(

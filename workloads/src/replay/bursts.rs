@@ -23,42 +23,53 @@ impl Part {
     }
 }
 
-/// The bursts of a VP with this demand.
+/// The bursts of a VP with this demand, stretch by stretch.
 ///
 /// Demand adds up as time goes by. The first burst falls due as soon as there
 /// is any, and each further one when demand has added up to all bursts before
 /// it. Since demand adds up no faster than one VP can work, each can be done
 /// before the next is due. So what has fallen due by any time is what was
 /// demanded until then, plus what of the last burst is not: less than one
-/// burst. Nothing is lost from one interval to the next, and the last burst is
-/// cut to what is left, so that the sum is exact.
-pub(super) fn bursts(parts: &[Part], length: Nanos, random: bool, mut from: Random) -> Vec<Work> {
-    let all: u128 = parts.iter().map(Part::work).sum();
-    let all = (all / u128::from(WHOLE)) as u64;
+/// burst. Nothing is lost from one interval to the next. Where a stretch ends
+/// the sum is exact: a burst that reaches beyond it is cut there, and what is
+/// left of it falls due as the next stretch begins.
+pub(super) fn bursts(
+    stretches: &[&[Part]],
+    length: Nanos,
+    random: bool,
+    mut from: Random,
+) -> Vec<Work> {
     // As if it had begun long ago: VPs do not keep step.
     let mut next = 1 + from.below(length.0);
     let mut given = 0;
     let mut list = Vec::new();
     let (mut begins, mut before) = (Nanos::ZERO, 0_u128);
-    for part in parts {
-        let after = before + part.work();
-        while given < all && u128::from(given) * u128::from(WHOLE) < after {
-            let missing = (u128::from(given) * u128::from(WHOLE)).saturating_sub(before);
-            let at = missing.div_ceil(u128::from(part.billionths)) as u64;
-            let run = next.min(all - given);
-            list.push(Work {
-                at: begins + Nanos(at),
-                run: Nanos(run),
-            });
-            given += run;
-            next = match random {
-                true => from
-                    .exponential(length.0)
-                    .clamp(length.0.div_ceil(10), length.0 * 4),
-                false => length.0,
-            };
+    for parts in stretches {
+        let all = before + parts.iter().map(Part::work).sum::<u128>();
+        let all = (all / u128::from(WHOLE)) as u64;
+        for part in *parts {
+            let after = before + part.work();
+            while given < all && u128::from(given) * u128::from(WHOLE) < after {
+                let missing = (u128::from(given) * u128::from(WHOLE)).saturating_sub(before);
+                let at = missing.div_ceil(u128::from(part.billionths)) as u64;
+                let run = next.min(all - given);
+                list.push(Work {
+                    at: begins + Nanos(at),
+                    run: Nanos(run),
+                });
+                given += run;
+                next -= run;
+                if next == 0 {
+                    next = match random {
+                        true => from
+                            .exponential(length.0)
+                            .clamp(length.0.div_ceil(10), length.0 * 4),
+                        false => length.0,
+                    };
+                }
+            }
+            (begins, before) = (begins + part.length, after);
         }
-        (begins, before) = (begins + part.length, after);
     }
     list
 }

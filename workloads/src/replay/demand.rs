@@ -10,8 +10,7 @@ use crate::traces::{Interval, TracedDemand, TracedVm};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step {
     length: Nanos,
-    /// Of that, how much is measured.
-    measured: Nanos,
+    measured: bool,
     lps: f64,
 }
 
@@ -63,8 +62,8 @@ impl Demand {
         };
         match self {
             Demand::Steps { vps, steps } => {
-                for step in steps {
-                    let length = step.measured.0 as f64;
+                for step in steps.iter().filter(|step| step.measured) {
+                    let length = step.length.0 as f64;
                     add(length * step.lps * factor, length * f64::from(*vps));
                 }
             }
@@ -112,13 +111,16 @@ fn steps(intervals: &[Interval], way: &Way) -> Vec<Step> {
     let mut now = Nanos::ZERO;
     let mut push = |until: Nanos, lps: f64| {
         let until = until.min(way.length());
-        if until > now {
-            steps.push(Step {
-                length: until.since(now),
-                measured: until.since(now.max(way.warm_up)),
-                lps,
-            });
-            now = until;
+        // None is measured in part.
+        for border in [until.min(way.warm_up), until] {
+            if border > now {
+                steps.push(Step {
+                    length: border.since(now),
+                    measured: now >= way.warm_up,
+                    lps,
+                });
+                now = border;
+            }
         }
     };
     for interval in intervals {
@@ -129,13 +131,15 @@ fn steps(intervals: &[Interval], way: &Way) -> Vec<Step> {
     steps
 }
 
-/// What each of a VM's VPs demands when its demand is multiplied by `factor`.
-pub(super) fn parts(steps: &[Step], vps: u32, factor: f64) -> Vec<Part> {
+/// What each of a VM's VPs demands when its demand is multiplied by `factor`: before measuring, and while.
+pub(super) fn parts(steps: &[Step], vps: u32, factor: f64) -> [Vec<Part>; 2] {
     let part = |step: &Step| Part {
         length: step.length,
         billionths: ((step.lps * factor / f64::from(vps)).min(1.0) * WHOLE as f64).round() as u64,
     };
-    steps.iter().map(part).collect()
+    let begun = steps.partition_point(|step| !step.measured);
+    let (before, measured) = steps.split_at(begun);
+    [before, measured].map(|steps| steps.iter().map(part).collect())
 }
 
 fn gaps(mut pieces: Vec<(Nanos, Nanos)>, way: &Way) -> Vec<Gap> {

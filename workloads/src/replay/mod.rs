@@ -3,7 +3,7 @@
 //! A VM's mean demand is spread evenly over its guest's VPs. Each VP's demand
 //! becomes bursts whose sum follows it: at any time what has
 //! fallen due is what the trace wanted until then, and no more than one burst
-//! ahead; at the end it is the same to the nanosecond. One factor on all VMs
+//! ahead; as measuring begins and ends it is the same to the nanosecond. One factor on all VMs
 //! packs them to a chosen over-commitment.
 
 mod bursts;
@@ -166,12 +166,12 @@ pub fn replay(vms: &[TracedVm], way: &Way) -> Result<Replayed, ReplayError> {
         .map(|(index, (vm, demand))| {
             let work = match demand {
                 Demand::Steps { vps, steps } => {
-                    let parts = demand::parts(steps, *vps, factor);
+                    let [before, measured] = demand::parts(steps, *vps, factor);
                     let draw = |vp: u32| {
                         let stream =
                             way.stream + index as u64 * u64::from(crate::limits::VPS.highest);
                         let random = Random::stream(way.seed, stream + u64::from(vp));
-                        bursts(&parts, way.burst_length, way.random, random)
+                        bursts(&[&before, &measured], way.burst_length, way.random, random)
                     };
                     (0..*vps).map(draw).collect()
                 }
