@@ -1,5 +1,6 @@
 //! The arguments of `apportion trace`.
 
+use super::ahead::ahead;
 use crate::exit::Failure;
 use anyhow::{Context as _, anyhow};
 use apportion_scheduler::Nanos;
@@ -113,6 +114,7 @@ impl TraceArguments {
             vmtable: self.vmtable.clone(),
             machine_lps: self.machine_lps,
             skip_bad: self.skip_bad,
+            ahead: Some(ahead),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `apportion trace`: traces of demand summed up, converted and made up.
 
+mod ahead;
 mod arguments;
 mod convert;
 mod output;

@@ -3,7 +3,7 @@
 //! libFuzzer calls it with inputs of its own making (`cargo xtask fuzz trace`);
 //! `cargo test` with those in fuzz/corpus/trace and some thousand that are damaged.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -64,8 +64,8 @@ fn read(
     skip_bad: bool,
 ) -> Result<Vec<TracedVm>, TraceError> {
     let open = |bytes: &[u8]| {
-        let source: Box<dyn Read> = Box::new(Cursor::new(bytes.to_vec()));
-        Input::new(Path::new("input"), source).map_err(TraceError::Unwritable)
+        let source = Box::new(Cursor::new(bytes.to_vec()));
+        Input::new(Path::new("input"), source, None).map_err(TraceError::Unwritable)
     };
     let (table, file) = match memchr::memchr(0, content) {
         Some(zero) => (&content[..zero], &content[zero + 1..]),

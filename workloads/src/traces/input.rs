@@ -1,15 +1,16 @@
 //! A file as lines: decompressed if it is gzip, whatever its name, and in blocks, whatever its length.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::TraceError;
 use super::shipped;
+use super::source::Ahead;
 
 /// Bytes read at once.
 const BLOCK: usize = 256 << 10;
@@ -29,7 +30,7 @@ pub(super) struct Input {
     reader: Box<dyn Read>,
     gzip: bool,
     /// Bytes of the file itself that were read.
-    consumed: Rc<Cell<u64>>,
+    consumed: Arc<AtomicU64>,
     buffer: Vec<u8>,
     /// What of the buffer is not handed out yet.
     start: usize,
@@ -44,43 +45,48 @@ pub(super) struct Input {
 /// Counts what passes.
 struct Counted<R> {
     inner: R,
-    count: Rc<Cell<u64>>,
+    count: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(into)?;
-        self.count.set(self.count.get() + read as u64);
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
 
 impl Input {
-    /// Opens a file.
-    pub(super) fn open(path: &Path) -> Result<Input, TraceError> {
+    /// Opens a file, of which `ahead` reads ahead if it is compressed.
+    pub(super) fn open(path: &Path, ahead: Option<Ahead>) -> Result<Input, TraceError> {
         let unreadable = |reason| TraceError::Unreadable {
             file: path.to_owned(),
             reason,
         };
-        let source: Box<dyn Read> = match shipped::text(path) {
+        let source: Box<dyn Read + Send> = match shipped::text(path) {
             Some(text) => Box::new(text.as_bytes()),
             None => Box::new(File::open(path).map_err(unreadable)?),
         };
-        Input::new(path, source).map_err(unreadable)
+        Input::new(path, source, ahead).map_err(unreadable)
     }
 
     /// Reads what another source has, as if it were the file of this name.
-    pub(super) fn new(path: &Path, source: Box<dyn Read>) -> io::Result<Input> {
-        let consumed = Rc::new(Cell::new(0));
+    pub(super) fn new(
+        path: &Path,
+        source: Box<dyn Read + Send>,
+        ahead: Option<Ahead>,
+    ) -> io::Result<Input> {
+        let consumed = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: source,
             count: consumed.clone(),
         };
         let mut source = BufReader::with_capacity(BLOCK, counted);
         let gzip = source.fill_buf()?.starts_with(&GZIP);
-        let reader: Box<dyn Read> = match gzip {
-            true => Box::new(MultiGzDecoder::new(source)),
-            false => Box::new(source),
+        let reader: Box<dyn Read> = match (gzip, ahead) {
+            (false, _) => Box::new(source),
+            (true, None) => Box::new(MultiGzDecoder::new(source)),
+            (true, Some(ahead)) => ahead(Box::new(MultiGzDecoder::new(source))),
         };
         Ok(Input {
             path: path.to_owned(),
@@ -103,7 +109,7 @@ impl Input {
 
     /// Bytes of the file itself that were read.
     pub(super) fn consumed(&self) -> u64 {
-        self.consumed.get()
+        self.consumed.load(Ordering::Relaxed)
     }
 
     /// The number of the line handed out last, counted from 1.
@@ -240,7 +246,7 @@ mod tests {
     use std::io::Write as _;
 
     fn input(bytes: Vec<u8>) -> Input {
-        Input::new(Path::new("some"), Box::new(io::Cursor::new(bytes))).unwrap()
+        Input::new(Path::new("some"), Box::new(io::Cursor::new(bytes)), None).unwrap()
     }
 
     fn lines(mut input: Input) -> Result<Vec<String>, TraceError> {

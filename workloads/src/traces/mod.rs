@@ -34,6 +34,6 @@ pub use model::{Burst, Interval, TracedControls, TracedDemand, TracedVm};
 pub use own::{Converted, convert, write};
 pub use scan::Scanned;
 pub use selection::{Count, Selection};
-pub use source::Source;
+pub use source::{Ahead, Source};
 pub use summary::{MOST_VMS, Spread, Summary, summarise};
 pub use synthesis::{DAY, MEAN_LPS, MEAN_USE, MEAN_VPS, Style, Synthesis, Synthesised};

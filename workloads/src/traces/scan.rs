@@ -43,7 +43,7 @@ pub(super) fn scan(
                 file: first.clone(),
                 problem,
             };
-            detect(Input::open(first)?.head()?).map_err(unclear)?
+            detect(Input::open(first, None)?.head()?).map_err(unclear)?
         }
     };
     let rules = Rules {
@@ -93,11 +93,11 @@ fn read(
     let table = |intake: &mut Intake| {
         let path = source.table(format, first)?;
         intake.of += length(&path);
-        Input::open(&path)
+        Input::open(&path, source.ahead)
     };
     let mut reader = reader(format, files, source.machine_lps, table, intake)?;
     for file in files {
-        let mut input = Input::open(file)?;
+        let mut input = Input::open(file, source.ahead)?;
         input.head()?;
         reader.read(&mut input, intake)?;
         intake.bytes += input.consumed();

@@ -2,14 +2,18 @@
 
 use std::cmp::Ordering;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::TraceError;
 use super::format::Format;
 use super::shipped;
 
+/// Reads in advance: whoever has threads can let one decompress what another takes apart.
+pub type Ahead = fn(Box<dyn Read + Send>) -> Box<dyn Read>;
+
 /// A trace on the disk.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Source {
     /// Its files, in the order in which they are read. A folder stands for the files in it, with numbers in their
     /// names in order of size.
@@ -23,6 +27,8 @@ pub struct Source {
     pub machine_lps: Option<f64>,
     /// Whether bad lines are counted and left out; else the first is an error.
     pub skip_bad: bool,
+    /// Who reads ahead of what compressed files hold, if anybody does.
+    pub ahead: Option<Ahead>,
 }
 
 /// Names, without an end that says how they are packed, of files that say what VMs are.

@@ -50,7 +50,7 @@ impl Bitbrains {
     pub(super) fn new(files: &[PathBuf]) -> Result<Bitbrains, TraceError> {
         let mut base: Option<Nanos> = None;
         for path in files {
-            let mut input = Input::open(path)?;
+            let mut input = Input::open(path, None)?;
             let Some(header) = input.line()?.and_then(|line| Header::read(line).ok()) else {
                 continue;
             };
