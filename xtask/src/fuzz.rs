@@ -96,9 +96,14 @@ fn run(workspace: &Path, signals: &Signals, target: &str, length: &str) -> Resul
         return Ok(ended);
     }
     if ended != NOT_BUILT {
+        let of = if target == "trace" {
+            "workloads"
+        } else {
+            "hypervisor"
+        };
         eprintln!(
             "{target} failed: put the input from {} into fuzz/corpus/{target} under a name that says what it \
-             shows, and `cargo test -p apportion-hypervisor fuzz` repeats it",
+             shows, and `cargo test -p apportion-{of} fuzz` repeats it",
             failures.display()
         );
     }
