@@ -47,12 +47,12 @@ fn picture(summary: &Summary) -> String {
     let size = |(vps, vms): (&u32, &u64)| format!("{} x {vps}", grouped(*vms));
     let sizes: Vec<String> = summary.vps.iter().map(size).collect();
     let mut text = format!(
-        "rows  {rows}\nVMs   {vms}\nVPs   {}\ntime  {} from {} on, in steps of {}\nCPU   {:.3} h in all\n\n",
+        "rows  {rows}\nVMs   {vms}\nVPs   {}\ntime  {} from {} on, in steps of {}\nCPU   {} in all\n\n",
         sizes.join(", "),
         long(summary.to - summary.from),
         long(summary.from),
         long(summary.step),
-        summary.cpu_seconds / 3600.0,
+        cpu_time(summary.cpu_seconds),
     );
     let mut lps = Table::new();
     lps.load_style(ASCII_MARKDOWN);
@@ -80,6 +80,14 @@ fn row(of_what: &str, spread: &Spread) -> [String; 5] {
     [of_what.to_owned(), lps(mean), lps(p50), lps(p95), lps(max)]
 }
 
+/// CPU time in hours, or in seconds where it is less than one.
+fn cpu_time(seconds: f64) -> String {
+    match seconds < 3600.0 {
+        true => format!("{seconds:.3} s"),
+        false => format!("{:.3} h", seconds / 3600.0),
+    }
+}
+
 /// A time as people say it where it is long: in hours, minutes and seconds.
 fn long(time: Nanos) -> String {
     const MINUTE: Nanos = Nanos(60_000_000_000);
@@ -104,6 +112,12 @@ fn long(time: Nanos) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpu_time_is_in_the_unit_that_suits_it() {
+        assert_eq!(cpu_time(1.5), "1.500 s");
+        assert_eq!(cpu_time(5400.0), "1.500 h");
+    }
 
     #[test]
     fn long_times_are_said_in_parts() {
