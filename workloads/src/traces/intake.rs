@@ -10,28 +10,9 @@ use apportion_scheduler::Nanos;
 use super::error::{BadLine, TraceError};
 use super::fields::Bad;
 use super::input::Input;
-use super::model::{Burst, Interval, TracedControls};
+use super::model::{Burst, Interval};
 use super::selection::{Count, Sample, Selection};
-
-/// What is made of a trace as it is read. VMs are numbered from 0 in the order in which they come.
-pub(super) trait Sink {
-    /// A VM that is selected has come up.
-    fn vm(&mut self, vm: usize, id: &[u8], facts: Facts);
-
-    /// A VM has more VPs than were known so far.
-    fn vps(&mut self, vm: usize, vps: u32);
-
-    /// Mean demand, of the selected time.
-    fn mean(&mut self, vm: usize, interval: Interval);
-
-    /// A piece of work, of the selected time.
-    fn burst(&mut self, vm: usize, burst: Burst);
-
-    /// Whether it is of no use to go on.
-    fn has_failed(&self) -> bool {
-        false
-    }
-}
+use super::sink::{Facts, Sink};
 
 /// What holds for the reading of a trace.
 #[derive(Clone, Copy, Debug)]
@@ -42,13 +23,6 @@ pub(super) struct Rules {
     pub(super) skip_bad: bool,
     /// So many VMs have numbers of their own; all that come up later share the next, so that memory is bounded.
     pub(super) most_vms: usize,
-}
-
-/// What is known of a VM when it comes up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
-    pub(super) vps: u32,
-    pub(super) controls: TracedControls,
 }
 
 /// How far the reading of a trace has come.

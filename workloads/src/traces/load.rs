@@ -3,10 +3,11 @@
 use apportion_scheduler::Nanos;
 
 use super::error::TraceError;
-use super::intake::{Facts, Sink, Watch};
+use super::intake::Watch;
 use super::model::{Burst, Interval, TracedDemand, TracedVm};
 use super::scan::{Scanned, scan};
 use super::selection::Selection;
+use super::sink::{Facts, Sink};
 use super::source::Source;
 
 /// What was loaded.

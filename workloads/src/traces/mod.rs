@@ -20,6 +20,7 @@ mod own;
 mod scan;
 mod selection;
 pub(crate) mod shipped;
+mod sink;
 mod source;
 mod spacing;
 mod summary;

@@ -9,8 +9,9 @@ use super::error::TraceError;
 use super::format::{Format, detect};
 use super::formats::reader;
 use super::input::Input;
-use super::intake::{Intake, Progress, Rules, Sink, Watch};
+use super::intake::{Intake, Progress, Rules, Watch};
 use super::selection::{Count, Sample, Selection};
+use super::sink::Sink;
 use super::source::Source;
 
 /// What was read.

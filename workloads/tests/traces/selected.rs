@@ -1,6 +1,6 @@
 //! Parts of traces: by name, time and count.
 
-use super::{all, fixture, ids, means, source, try_load};
+use super::{all, bursts, fixture, ids, means, source, try_load};
 use apportion_scheduler::Nanos;
 use apportion_workloads::traces::{Count, Selection, TraceError, load};
 use std::ops::ControlFlow;
@@ -48,6 +48,30 @@ fn by_time() {
         ..Selection::default()
     };
     assert!(matches!(azure(never), Err(TraceError::Nothing { rows: 7 })));
+}
+
+#[test]
+fn bursts_count_where_they_fall_due() {
+    let selection = Selection {
+        from: Nanos(600_000),
+        span: Some(Nanos(1_000_000)),
+        ..Selection::default()
+    };
+    let of = |path| try_load(&source(&[fixture(path)]), &selection).unwrap();
+    let loaded = of("own/mixed.csv");
+    // One burst of the editor is in that time, and others are before and behind it.
+    assert_eq!(ids(&loaded), ["web", "editor"]);
+    assert_eq!(bursts(&loaded.vms[1]), [(0, 400, 2000)]);
+    let loaded = of("timehist/two-tasks.txt");
+    assert_eq!(ids(&loaded), ["make[50]", "Web Content[41/40]"]);
+    // A VM whose bursts lie around the selected time is not there.
+    let between = Selection {
+        from: Nanos(1_000_000_000),
+        span: Some(Nanos(1_000_000_000)),
+        ..Selection::default()
+    };
+    let loaded = try_load(&source(&[fixture("own/mixed.csv")]), &between).unwrap();
+    assert_eq!(ids(&loaded), ["web"]);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use super::{Flow, Reader};
 use crate::traces::error::TraceError;
 use crate::traces::fields::{Bad, split, time, up_to, whole};
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::TracedControls;
+use crate::traces::sink::Facts;
 use crate::traces::table::Table;
 
 /// For how long a reading holds.

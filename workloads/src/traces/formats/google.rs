@@ -9,8 +9,9 @@ use super::{Flow, Reader};
 use crate::traces::error::TraceError;
 use crate::traces::fields::{Bad, LATEST};
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::TracedControls;
+use crate::traces::sink::Facts;
 
 /// The largest machine that is believed.
 const MOST_LPS: f64 = 4096.0;

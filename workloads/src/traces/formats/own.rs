@@ -10,9 +10,10 @@ use crate::traces::error::TraceError;
 use crate::traces::fields::{Bad, seconds, shown, split, time, up_to, whole};
 use crate::traces::format::OWN_MARK;
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::{Burst, TracedControls};
 use crate::traces::own::{COLUMNS, VERSION, unescape};
+use crate::traces::sink::Facts;
 
 pub(super) struct Own;
 
@@ -168,11 +169,9 @@ fn pieces(intake: &mut Intake, id: &[u8], facts: Facts, bursts: &[u8]) -> Result
         .map(read)
         .collect::<Result<_, _>>()?;
     intake.rows += all.len() as u64;
-    let first = all.iter().map(|it| it.at).min().unwrap_or_default();
-    let last = all.iter().map(|it| it.at).max().unwrap_or_default();
-    if let Some(vm) = intake.vm(id, first, last + Nanos(1), || Ok(facts))? {
-        intake.at_least(vm, facts.vps);
-        for burst in all {
+    for burst in all {
+        if let Some(vm) = intake.vm(id, burst.at, burst.at + Nanos(1), || Ok(facts))? {
+            intake.at_least(vm, facts.vps);
             intake.burst(vm, burst)?;
         }
     }

@@ -8,8 +8,9 @@ use super::Reader;
 use crate::traces::error::TraceError;
 use crate::traces::fields::up_to;
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::TracedControls;
+use crate::traces::sink::Facts;
 use crate::traces::source::vm_of;
 
 /// For how long a reading holds.

@@ -9,8 +9,9 @@ use super::{Flow, Reader};
 use crate::traces::error::TraceError;
 use crate::traces::fields::{Bad, time, whole};
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::{Burst, TracedControls};
+use crate::traces::sink::Facts;
 
 /// A line as it is meant to be, for messages.
 const PLAIN: &str = "print it without -w, -M, -V and -n";

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use apportion_scheduler::Nanos;
 
 use super::{COLUMNS, VERSION, escape, push_decimals};
-use crate::traces::intake::{Facts, Sink};
 use crate::traces::model::{Burst, Interval, TracedDemand, TracedVm};
+use crate::traces::sink::{Facts, Sink};
 
 /// Readings or bursts in a row, at the most.
 const LONGEST_ROW: usize = 1024;

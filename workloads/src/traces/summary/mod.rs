@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use apportion_scheduler::Nanos;
 
 use super::error::TraceError;
-use super::intake::{Facts, Sink, Watch};
+use super::intake::Watch;
 use super::model::{Burst, Interval};
 use super::scan::{Scanned, scan};
 use super::selection::Selection;
+use super::sink::{Facts, Sink};
 use super::source::Source;
 pub use spread::Spread;
 use steps::Steps;

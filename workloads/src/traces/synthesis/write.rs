@@ -7,9 +7,10 @@ use apportion_scheduler::{Nanos, Random};
 
 use super::model::{Days, Vm};
 use super::{Style, Synthesis};
-use crate::traces::intake::{Facts, Progress, Sink, Watch};
+use crate::traces::intake::{Progress, Watch};
 use crate::traces::model::{Interval, TracedControls};
 use crate::traces::own::{Writer, push_decimals};
+use crate::traces::sink::{Facts, Sink};
 
 /// Somebody is told after so many readings.
 const TOLD: u64 = 1 << 16;

@@ -7,8 +7,9 @@ use apportion_scheduler::Nanos;
 use super::{Phase, Step, Task};
 use crate::traces::error::TraceError;
 use crate::traces::input::Input;
-use crate::traces::intake::{Facts, Intake};
+use crate::traces::intake::Intake;
 use crate::traces::model::{Burst, TracedControls};
+use crate::traces::sink::Facts;
 
 /// Steps that are played of one file, so that loops end that are long for no purpose.
 const MOST_STEPS: u64 = 100_000_000;
