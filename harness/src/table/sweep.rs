@@ -5,9 +5,13 @@ use crate::exit::worst;
 use crate::plan::{Plan, Planned};
 use crate::statistics::mean;
 use crate::verdict::{Row, Span};
-use apportion_recording::{Check, RunEntry, Scope, ShareRow, Verdict};
+use apportion_recording::{Check, RunEntry, Scope, ServiceEntry};
+use apportion_workloads::Guest;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
+
+/// What is told of the guests of an entry, before the verdict.
+const FIGURES: [&str; 5] = ["guests", "measured %", "error pp", "wait", "stretch"];
 
 /// A table per family with more than one experiment; a row per experiment and entry of guests.
 pub(crate) fn sweeps(plan: &Plan, runs: &[RunEntry], rows: &[Row]) -> Option<String> {
@@ -28,90 +32,86 @@ fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
     }
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    let mut header = keys.clone();
-    let figures = [
-        "guests",
-        "expected %",
-        "measured %",
-        "error pp",
-        "wait/dispatch",
-        "stretch",
-    ];
-    header.extend(figures.map(str::to_owned));
+    // Most are keys of guests.
+    let short = |key: &String| key.strip_prefix("guest.").unwrap_or(key).to_owned();
+    let mut header: Vec<String> = keys.iter().map(short).collect();
+    header.extend(FIGURES.map(str::to_owned));
     header.push("verdict".to_owned());
     table.set_header(header);
     for planned in family {
-        let of_point = |row: &&Row| row.share.experiment == planned.name();
-        let rows: Vec<&Row> = rows.iter().filter(of_point).collect();
-        let runs: Vec<&RunEntry> = runs
+        let runs = runs.iter().filter(|it| it.experiment == planned.name());
+        let rows = rows
             .iter()
-            .filter(|it| it.experiment == planned.name())
-            .collect();
+            .filter(|it| it.share.experiment == planned.name());
+        let point = Point {
+            planned,
+            runs: runs.collect(),
+            rows: rows.collect(),
+        };
         let guests = &planned.experiment.guests;
         for entry in guests.chunk_by(|a, b| a.group == b.group) {
-            let named = |name: &str| entry.iter().any(|guest| guest.name == name);
-            let of_entry = |row: &&&Row| named(&row.share.guest);
-            let shares: Vec<&ShareRow> = rows
-                .iter()
-                .filter(|row| row.is(Span::Whole, Scope::Guest, Check::Share))
-                .filter(of_entry)
-                .map(|row| &row.share)
-                .collect();
-            let column = |of: fn(&ShareRow) -> f64| {
-                mean(&shares.iter().map(|it| of(it)).collect::<Vec<_>>())
-            };
-            let errors = shares.iter().map(|row| row.error_pp);
-            let error = errors
-                .max_by(|a, b| a.abs().total_cmp(&b.abs()))
-                .unwrap_or_default();
-            let served: Vec<_> = runs.iter().flat_map(|run| &run.service).collect();
-            let served: Vec<_> = served.into_iter().filter(|it| named(&it.guest)).collect();
-            let waits: Vec<f64> = served
-                .iter()
-                .filter_map(|it| it.wait_per_dispatch_ns)
-                .collect();
-            let stretches: Vec<f64> = served.iter().filter_map(|it| it.stretch).collect();
-            let told = |values: &[f64], tell: fn(f64) -> String| match values {
-                [] => "-".to_owned(),
-                values => tell(mean(values)),
-            };
-            let verdict: Verdict = worst(
-                rows.iter()
-                    .filter(of_entry)
-                    .filter(|row| row.counts)
-                    .map(|row| row.share.verdict),
-            );
-            let mut cells: Vec<String> = keys
-                .iter()
-                .map(|key| {
-                    let mut point = planned.experiment.point.iter();
-                    let setting = point.find(|setting| setting.key() == *key);
-                    setting.map_or_else(String::new, |it| it.value().to_owned())
-                })
-                .collect();
-            cells.push(match entry.len() {
-                1 => entry[0].group.clone(),
-                several => format!("{several} x {}", entry[0].group),
-            });
-            cells.extend([
-                format!("{:.2}", column(|row| row.expected_pct)),
-                format!("{:.3}", column(|row| row.measured_pct)),
-                format!("{error:+.3}"),
-                told(&waits, time),
-                told(&stretches, |stretch| format!("{stretch:.2}")),
-                format!("{} {verdict}", mark(verdict)),
-            ]);
-            table.add_row(cells);
+            let values = keys.iter().map(|key| point.value(key));
+            table.add_row(values.chain(point.figures(entry)));
         }
     }
-    let last = keys.len() + 1 + figures.len() - 1;
+    let last = keys.len() + FIGURES.len();
     for (index, column) in table.column_iter_mut().enumerate() {
         if index != keys.len() && index < last {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     format!(
-        "\n{}, per guest; the error that is largest:\n\n{table}",
+        "\n{}, per guest: largest error, mean wait per dispatch; empty: as the file says\n\n{table}",
         family[0].experiment.family
     )
+}
+
+/// One experiment of a sweep, with all of its repetitions.
+struct Point<'a> {
+    planned: &'a Planned,
+    runs: Vec<&'a RunEntry>,
+    rows: Vec<&'a Row>,
+}
+
+impl Point<'_> {
+    /// What it has for a key that is swept.
+    fn value(&self, key: &str) -> String {
+        let mut point = self.planned.experiment.point.iter();
+        let setting = point.find(|setting| setting.key() == key);
+        setting.map_or_else(String::new, |it| it.value().to_owned())
+    }
+
+    /// What the guests of one entry make of it: means over these and over repetitions.
+    fn figures(&self, entry: &[Guest]) -> [String; FIGURES.len() + 1] {
+        let named = |name: &str| entry.iter().any(|guest| guest.name == name);
+        let rows = self.rows.iter().filter(|row| named(&row.share.guest));
+        let shares = rows
+            .clone()
+            .filter(|row| row.is(Span::Whole, Scope::Guest, Check::Share))
+            .map(|row| &row.share);
+        let measured: Vec<f64> = shares.clone().map(|share| share.measured_pct).collect();
+        let errors = shares.map(|share| share.error_pp);
+        let error = errors.max_by(|a, b| a.abs().total_cmp(&b.abs()));
+        let verdict = worst(rows.filter(|row| row.counts).map(|row| row.share.verdict));
+        let served = self.runs.iter().flat_map(|run| &run.service);
+        let served: Vec<&ServiceEntry> = served.filter(|it| named(&it.guest)).collect();
+        let told = |of: fn(&ServiceEntry) -> Option<f64>, tell: fn(f64) -> String| {
+            let values: Vec<f64> = served.iter().filter_map(|it| of(it)).collect();
+            match values[..] {
+                [] => "-".to_owned(),
+                _ => tell(mean(&values)),
+            }
+        };
+        [
+            match entry {
+                [one] => one.group.clone(),
+                several => format!("{} x {}", several.len(), several[0].group),
+            },
+            format!("{:.3}", mean(&measured)),
+            format!("{:+.3}", error.unwrap_or_default()),
+            told(|it| it.wait_per_dispatch_ns, time),
+            told(|it| it.stretch, |stretch| format!("{stretch:.2}")),
+            format!("{} {verdict}", mark(verdict)),
+        ]
+    }
 }
