@@ -5,6 +5,7 @@ use apportion_scheduler::Nanos;
 
 use super::scene::{Scene, counted, rounded};
 use crate::experiment::diagnostics::Problem;
+use crate::predict::{Basis, GuestForecast};
 
 /// A shorter phase has hardly a window to be judged by.
 const SHORT: Nanos = Nanos::from_millis(1_000);
@@ -79,27 +80,19 @@ pub(super) fn bound_above_tolerance(scene: &Scene<'_>) -> Vec<Problem> {
 /// Guests whose whole share lies within the tolerance.
 pub(super) fn tolerance_hides_guest(scene: &Scene<'_>) -> Vec<Problem> {
     let tolerance = scene.experiment.tolerance_pp;
-    let least = scene
-        .forecasts()
-        .iter()
-        .filter(|forecast| forecast.lps > 0)
-        .flat_map(|forecast| {
-            let parts = scene
-                .parts(forecast)
-                .into_iter()
-                .zip(&forecast.guests)
-                .enumerate();
-            parts
-                .filter(|(_, (_, guest))| guest.vps > 0)
-                .map(|(index, (part, guest))| {
-                    (
-                        100.0 * part * f64::from(guest.vps) / f64::from(forecast.lps),
-                        index,
-                    )
-                })
+    // What is known on average only may be next to nothing at times, and who is due nothing cannot get less.
+    let known = |guest: &GuestForecast| !matches!(guest.demand.basis, Basis::Mean | Basis::Unread);
+    let small = |share: &f64| *share > 0.0 && *share <= tolerance;
+    let least = scene.forecasts().iter().flat_map(|forecast| {
+        let parts = scene.parts(forecast).into_iter().zip(&forecast.guests);
+        let of = parts.enumerate().map(|(index, (part, guest))| {
+            let lps = part * f64::from(guest.vps);
+            (100.0 * lps / f64::from(forecast.lps.max(1)), index, guest)
         });
-    // Who is due nothing cannot get less.
-    let least = least.filter(|(share, _)| *share > 0.0 && *share <= tolerance);
+        of.filter(|(share, _, guest)| small(share) && known(guest))
+            .map(|(share, index, _)| (share, index))
+            .collect::<Vec<_>>()
+    });
     let Some((share, guest)) = least.min_by(|a, b| a.0.total_cmp(&b.0)) else {
         return Vec::new();
     };

@@ -35,7 +35,9 @@ fn needed(scene: &Scene<'_>, phase: &Phase, force: bool) -> Option<(String, &'st
         ));
     }
     let guests = || 0..phase.guests.len();
-    if let Some(guest) = guests().find(|guest| usable(scene, phase, *guest) == 0) {
+    let stranded =
+        |guest: &usize| phase.guests[*guest].vps > 0 && usable(scene, phase, *guest) == 0;
+    if let Some(guest) = guests().find(stranded) {
         return Some((
             format!("guest `{}` may use no other", scene.name(guest)),
             "widen its affinity",

@@ -75,11 +75,16 @@ impl Wanted<'_, '_> {
     fn refusal(&self) -> Option<Problem> {
         let (phase, guest) = (self.phase, self.guest);
         let wanted = reserved(phase.guests[guest]);
+        let (name, vps) = (self.scene.name(guest), phase.guests[guest].vps);
+        let usable = usable(self.scene, phase, guest);
+        // An LP that is never there is another rule's.
+        if vps > 0 && usable == 0 && self.change.is_some() {
+            let title = format!("none of the LPs that guest `{name}` may use is on line");
+            return Some(self.at(title, "bring one on line before, or widen its affinity"));
+        }
         if wanted == 0.0 {
             return None;
         }
-        let (name, vps) = (self.scene.name(guest), phase.guests[guest].vps);
-        let usable = usable(self.scene, phase, guest);
         if vps > usable {
             let title = format!(
                 "guest `{name}` has {vps} VPs and may use {}: its reserve cannot be guaranteed",
@@ -124,7 +129,7 @@ impl Wanted<'_, '_> {
         let scene = self.scene;
         match self.change {
             Some(change) => {
-                let mut keys = ["reserve", "add_vps"].into_iter();
+                let mut keys = ["reserve", "add_vps", "start"].into_iter();
                 let key = keys.find(|key| scene.places.change(change, key).is_some());
                 let at = scene.experiment.changes[change].at;
                 scene.at_change(
