@@ -1,7 +1,7 @@
 //! What is legal in an experiment and will not do what one thinks, or cannot be run at all: answers
 //! before a second is spent on it.
 //!
-//! Each rule is a function that looks at a [`Scene`]; [`RULES`] lists them all. A file keeps a warning
+//! Each rule is a function that looks at a scene; [`RULES`] lists them all. A file keeps a warning
 //! or a note from being raised by a line `# check: allow ID: reason`.
 
 mod admission;
