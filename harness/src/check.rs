@@ -3,10 +3,10 @@
 use crate::cli::{AsIf, CheckArguments};
 use crate::exit::{Code, Failure};
 use crate::table;
+use anyhow::anyhow;
 use apportion_workloads::lint::{RULES, Severity, lint};
 use apportion_workloads::{Experiment, Overrides, catalogue, load, names};
 use std::fs;
-use std::io;
 use std::path::Path;
 
 /// What was found so far.
@@ -46,7 +46,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<Code, Failure> {
 }
 
 /// The experiments that arguments mean: a folder stands for the files in it, nothing for all that ship.
-fn expand(arguments: &[String]) -> Result<Vec<String>, io::Error> {
+fn expand(arguments: &[String]) -> Result<Vec<String>, Failure> {
     if arguments.is_empty() {
         return Ok(catalogue()
             .iter()
@@ -68,6 +68,12 @@ fn expand(arguments: &[String]) -> Result<Vec<String>, io::Error> {
             {
                 files.push(path.display().to_string());
             }
+        }
+        if files.is_empty() {
+            let why = format!(
+                "there is no .toml file in {argument}: name a folder of experiments, or a file"
+            );
+            return Err(Failure::refused(anyhow!(why)));
         }
         files.sort();
         all.extend(files);
@@ -135,16 +141,17 @@ impl Tally {
     }
 }
 
-/// What claims of experiments compare them with.
+/// What claims of experiments compare them with, but for those that are looked at anyway.
 fn references(
     points: &[Experiment],
     as_if: &AsIf,
     host_lps: u32,
 ) -> Result<Vec<Experiment>, Failure> {
-    let mut all = Vec::new();
+    let mut all: Vec<Experiment> = Vec::new();
     for point in points {
-        for claim in &point.claims {
-            if let Some(other) = point.reference(claim).map_err(Failure::refused)? {
+        for other in point.references().map_err(Failure::refused)? {
+            let mut known = points.iter().chain(&all);
+            if known.all(|it| it.name != other.name) {
                 all.push(as_if.placed(other, host_lps)?);
             }
         }

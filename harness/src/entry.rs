@@ -154,7 +154,7 @@ fn phases(judge: &Judge<'_>, rows: &[Row]) -> Vec<PhaseEntry> {
             until_ns: phase.end.0,
             verdict: worst(
                 rows.iter()
-                    .filter(|row| row.span == Span::Phase(index))
+                    .filter(|row| row.span == Span::Phase(index) && row.counts)
                     .map(|row| row.share.verdict),
             ),
         })

@@ -193,7 +193,9 @@ fn a_setting_that_is_wrong_is_refused_before_anything_runs() {
             "there is no entry `nobody`",
         ),
         (["--set", "nonsense"], "sets nothing"),
-        (["--scan", "slice=1ms..2ms"], "has no step"),
+        (["--scan", "slice=1..2"], "has no step"),
+        (["--scan", "slice=1ms,1ms"], "has a value twice"),
+        (["--lps=2", "--set=lps=1"], "--lps would overwrite"),
     ] {
         let arguments: Vec<&str> = ["./x.toml"].iter().chain(&arguments).copied().collect();
         let (code, told) = apportion(dir.path(), &arguments);

@@ -278,11 +278,13 @@ fn each_change_has_its_form() {
         (3_000, Action::LpOff { lp: 1, force: true }),
         (4_000, Action::LpOn { lp: 1 }),
     ];
-    let expected = actions.map(|(ms, action)| Change {
+    let numbered = actions.into_iter().enumerate();
+    let expected = numbered.map(|(entry, (ms, action))| Change {
+        entry,
         at: Nanos::from_millis(ms),
         action,
     });
-    assert_eq!(parse(CHANGING).changes, expected);
+    assert_eq!(parse(CHANGING).changes, expected.collect::<Vec<_>>());
 }
 
 #[test]

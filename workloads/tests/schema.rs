@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Broken files that have the right shape: what is wrong with them only the parser knows.
-const SHAPELY: [&str; 18] = [
+const SHAPELY: [&str; 21] = [
     "affinity-on-one-lp",
     "burst-without-pause",
     "cap-below-reserve",
@@ -16,6 +16,7 @@ const SHAPELY: [&str; 18] = [
     "change-of-cap-below-reserve",
     "change-to-too-many-vps-together",
     "claim-reference",
+    "claim-without-other",
     "memory-too-small",
     "memory-too-small-after-change",
     "more-nodes-than-lps",
@@ -24,6 +25,8 @@ const SHAPELY: [&str; 18] = [
     "run-too-long",
     "same-name",
     "same-name-after-count",
+    "sweep-of-nothing",
+    "sweep-twice",
     "sweep-values",
     "too-many-vps",
     "working-sets",
@@ -185,6 +188,20 @@ fn the_keys_of_payloads_are_asked_for_and_kept_to_them() {
     ));
     assert!(!valid("[[change]]\nat = \"1s\"\nlp_on = 1\nforce = true"));
     assert!(!valid("[[change]]\nat = \"1s\"\nguest = \"one\""));
+}
+
+#[test]
+fn with_defaults_entries_need_not_say_it_all() {
+    let validator = validator();
+    for text in [
+        "[defaults]\npayload = \"probe\"\nperiod = \"10ms\"\nrun = \"1ms\"\n[[guest]]\nname = \"one\"\nrun = \"2ms\"",
+        "[defaults]\nperiod = \"10ms\"\nrun = \"1ms\"\n[[guest]]\nname = \"one\"\npayload = \"probe\"",
+    ] {
+        let text = format!("schema = 1\nname = \"x\"\nwhy = \"y\"\n{text}");
+        let json = as_json(&text).expect("TOML");
+        assert!(validator.is_valid(&json), "{text}");
+        Experiment::parse(&text, "x.toml").unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 #[test]

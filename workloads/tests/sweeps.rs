@@ -137,6 +137,11 @@ fn a_scan_is_a_list_or_a_range_that_ends_where_it_says() {
     );
     assert_eq!(values("guest.a.weight=50..199:50"), ["50", "100", "150"]);
     assert_eq!(values("guest.a.cap=0.1..0.3:0.1"), ["0.1", "0.2", "0.3"]);
+    assert_eq!(
+        values("guest.a.trace=../a.csv,../b.csv"),
+        ["../a.csv", "../b.csv"]
+    );
+    assert_eq!(values("guest.a.affinity=[0],[0,1]"), ["[0]", "[0, 1]"]);
     let refused = |text| Axis::parse(text).unwrap_err().to_string();
     insta::assert_snapshot!(
         [
@@ -147,6 +152,8 @@ fn a_scan_is_a_list_or_a_range_that_ends_where_it_says() {
             refused("guest.a.weight=1..x:1"),
             refused("guest.a.weight=1..100000:1"),
             refused("slice=1ms,,2ms"),
+            refused("slice=1ms,2ms,1ms"),
+            refused("guest.a.reserve=0..1:25e-2"),
             refused("guest..weight=1"),
         ]
         .join("\n")
@@ -289,6 +296,70 @@ fn a_claim_is_a_threshold_or_a_factor_of_what_another_run_gives() {
     let points = swept.points(&Overrides::default()).unwrap();
     let other = points[0].reference(&points[0].claims[1]).unwrap().unwrap();
     assert_eq!(other.name, "pair[slice=2ms,guest.probe.reserve=0]");
+}
+
+#[test]
+fn a_point_that_is_what_others_are_compared_with_is_not_compared_with_itself() {
+    let experiment = parse(
+        "[sweep]\nguest.light.weight = [10, 20]\n[[claim]]\nguest = 'light'\nmeasure = 'share'\n\
+         at_least = 1.1\nof = { guest.light.weight = 10 }",
+    );
+    let points = experiment.points(&Overrides::default()).unwrap();
+    let others = points.iter().map(|point| point.references().unwrap().len());
+    assert_eq!(others.collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(experiment.runs(), 2);
+}
+
+#[test]
+fn what_concerns_nobody_is_left_out_and_the_rest_keeps_its_number() {
+    let experiment = parse(
+        "[[claim]]\nguest = 'light'\nmeasure = 'share'\nat_least = 1\n\
+         [[claim]]\nguest = 'heavy'\nmeasure = 'share'\nat_least = 1\n\
+         [[change]]\nat = '1s'\nguest = 'light'\nweight = 5\n\
+         [[change]]\nat = '2s'\nguest = 'heavy'\nweight = 5",
+    );
+    let [alone] = &experiment.points(&set(&["guest.light.count=0"])).unwrap()[..] else {
+        panic!("nothing is swept");
+    };
+    assert_eq!((alone.claims.len(), alone.claims[0].number), (1, 2));
+    assert_eq!((alone.changes.len(), alone.changes[0].entry), (1, 1));
+}
+
+#[test]
+fn what_other_runs_expect_by_hand_is_not_what_they_are_compared_for() {
+    let experiment = parse(
+        "[[guest]]\nname = 'own'\nexpected = 50\n[[claim]]\nguest = 'own'\nmeasure = 'share'\n\
+         at_least = 1\nof = { guest.own.weight = 10 }",
+    );
+    let others = experiment.references().unwrap();
+    assert_eq!(others[0].guests[3].expected, None);
+}
+
+#[test]
+fn rows_and_options_go_together() {
+    let only_rows = parse(
+        "[[sweep.include]]\nguest.light.weight = 50\n[[sweep.include]]\nguest.light.weight = 70",
+    );
+    let plain = Overrides::default();
+    assert_eq!(only_rows.points(&plain).unwrap().len(), 2);
+    // What is set takes the place of what the rows say: the file itself is left.
+    let fixed = only_rows.points(&set(&["guest.light.weight=60"])).unwrap();
+    assert_eq!(names(&fixed), ["pair"]);
+    let scanned = only_rows.points(&scan(&["slice=1ms,2ms"])).unwrap();
+    assert_eq!(scanned.len(), 4);
+    let excluded = parse(
+        "[sweep]\nslice = ['1ms', '5ms']\nguest.heavy.count = [1, 8]\n\
+         [[sweep.exclude]]\nslice = '5ms'\nguest.heavy.count = 8",
+    );
+    let fixed = excluded.points(&set(&["slice=5ms"])).unwrap();
+    assert_eq!(names(&fixed), ["pair[guest.heavy.count=1]"]);
+}
+
+#[test]
+fn a_long_file_can_be_set_something_of() {
+    let long = format!("# {}\n", "x".repeat(70_000));
+    let points = parse(&long).points(&set(&["slice=2ms"])).unwrap();
+    assert_eq!(points[0].slice.0, 2_000_000);
 }
 
 #[test]

@@ -48,8 +48,6 @@ pub(crate) struct Plan {
 pub(crate) struct Pledge {
     /// Which of [`Plan::runs`].
     pub(crate) run: usize,
-    /// Which of its claims, from 1.
-    pub(crate) number: u32,
     pub(crate) claim: Claim,
     /// Which of [`Plan::runs`] it is compared with.
     pub(crate) of: Option<usize>,
@@ -96,43 +94,28 @@ impl Plan {
         arguments: &RunArguments,
         host_lps: u32,
     ) -> Result<(), Failure> {
-        let mut claims = Vec::new();
-        let mut others = Vec::new();
-        for experiment in &points {
-            for (claim, number) in experiment.claims.iter().zip(1..) {
-                let reference = experiment.reference(claim).map_err(Failure::refused)?;
-                let of = reference.as_ref().map(|it| it.name.clone());
-                claims.push((experiment.name.clone(), number, claim.clone(), of));
-                others.extend(reference.map(|it| (experiment.name.clone(), it)));
-            }
-        }
         for experiment in points {
+            let references = experiment.references().map_err(Failure::refused)?;
+            let of_claims = experiment.claims.iter().map(|claim| {
+                let reference = experiment.reference(claim).map_err(Failure::refused)?;
+                Ok((claim.clone(), reference.map(|reference| reference.name)))
+            });
+            let of_claims: Vec<(Claim, Option<String>)> =
+                of_claims.collect::<Result<_, Failure>>()?;
             let name = experiment.name.clone();
             self.push(experiment, arguments, host_lps)?;
-            for (_, other) in others.extract_if(.., |(of, _)| *of == name) {
-                self.push(other, arguments, host_lps)?;
+            for reference in references {
+                self.push(reference, arguments, host_lps)?;
             }
-        }
-        for (name, number, claim, of) in claims {
             let named = |name: &str| self.runs.iter().position(|it| it.name() == name);
-            let of = of.and_then(|of| named(&of));
-            if let Some(other) = of
-                && guests_named(&self.runs[other].experiment, &claim.guest)
-                    .next()
-                    .is_none()
-            {
-                return Err(Failure::refused(anyhow!(
-                    "claim {number} of experiment {name} compares guest {} with one that {} has not: use another guest, or other settings in `of`",
-                    claim.guest,
-                    self.runs[other].name()
-                )));
+            let run = named(&name).unwrap_or_default();
+            for (claim, reference) in of_claims {
+                let of = reference.and_then(|reference| named(&reference));
+                // A point that is itself what the others are compared with claims nothing by it.
+                if claim.of.is_none() || of.is_some() {
+                    self.pledges.push(Pledge { run, claim, of });
+                }
             }
-            self.pledges.extend(named(&name).map(|run| Pledge {
-                run,
-                number,
-                claim,
-                of,
-            }));
         }
         Ok(())
     }
@@ -165,6 +148,13 @@ fn planned(
     arguments: &RunArguments,
     host_lps: u32,
 ) -> Result<Planned, Failure> {
+    if let Some(key) = twice_said(&experiment, arguments) {
+        let option = key.replace('_', "-");
+        return Err(Failure::refused(anyhow!(
+            "experiment {}: --{option} would overwrite the `{key}` by which it is told from others: use --set {key}=VALUE, or leave the option out",
+            experiment.name
+        )));
+    }
     experiment.duration = arguments.duration.unwrap_or(experiment.duration);
     experiment.warm_up = arguments.warm_up.unwrap_or(experiment.warm_up);
     experiment.slice = arguments.slice.unwrap_or(experiment.slice);
@@ -199,6 +189,28 @@ fn planned(
         spec,
         replays,
     })
+}
+
+/// A key that options give, and that a point of a sweep, or what a claim compares with, is named after.
+fn twice_said(experiment: &Experiment, arguments: &RunArguments) -> Option<&'static str> {
+    let given = [
+        ("duration", arguments.duration.is_some()),
+        ("warm_up", arguments.warm_up.is_some()),
+        ("slice", arguments.slice.is_some()),
+        ("policy", arguments.policy.is_some()),
+        ("reserve_model", arguments.reserve_model.is_some()),
+        ("weight_scope", arguments.weight_scope.is_some()),
+        ("seed", arguments.seed.is_some()),
+        ("nodes", arguments.nodes.is_some()),
+        ("repetitions", arguments.repetitions.is_some()),
+        ("lps", arguments.lps.is_some()),
+    ];
+    let said = |key: &str| {
+        let mut settings = experiment.settings.iter().chain(&experiment.point);
+        settings.any(|setting| setting.key() == key)
+    };
+    let mut keys = given.into_iter().filter(|(_, given)| *given);
+    keys.find(|(key, _)| said(key)).map(|(key, _)| key)
 }
 
 /// Tells how far the reading of a trace has come, where that takes a while.

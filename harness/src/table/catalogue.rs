@@ -81,7 +81,7 @@ fn guests(experiment: &Experiment) -> String {
 
 fn time(experiment: &Experiment) -> String {
     let once = experiment.warm_up + experiment.duration;
-    match experiment.repetitions {
+    match u64::from(experiment.repetitions) * experiment.runs() as u64 {
         1 => once.to_string(),
         runs => format!("{runs} x {once}"),
     }

@@ -61,7 +61,7 @@ fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
         }
     }
     format!(
-        "\n{}, per guest: largest error, mean wait per dispatch; empty: as the file says\n\n{table}",
+        "\n{}, per guest: largest error, mean wait per dispatch; empty: as without a sweep\n\n{table}",
         family[0].experiment.family
     )
 }

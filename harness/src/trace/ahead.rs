@@ -1,6 +1,6 @@
 //! A thread that decompresses while another takes apart what it has decompressed.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -27,16 +27,20 @@ pub(super) fn ahead(from: Box<dyn Read + Send>) -> Box<dyn Read> {
         blocks,
         block: Vec::new(),
         taken: 0,
+        ended: false,
     })
 }
 
 fn hand_over(mut from: Box<dyn Read + Send>, to: &SyncSender<Block>) {
     loop {
         let mut block = vec![0; BLOCK];
-        let read = from.read(&mut block).map(|length| {
-            block.truncate(length);
-            block
-        });
+        let read = match from.read(&mut block) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.map(|length| {
+                block.truncate(length);
+                block
+            }),
+        };
         let is_last = read.as_ref().map_or(true, Vec::is_empty);
         if to.send(read).is_err() || is_last {
             return;
@@ -50,16 +54,20 @@ struct Ahead {
     block: Vec<u8>,
     /// What of the block has been taken.
     taken: usize,
+    /// The last block, which is empty, was taken.
+    ended: bool,
 }
 
 impl Read for Ahead {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.block.len() {
-            // Nobody is there any more: it has ended, or said why not.
-            let Ok(block) = self.blocks.recv() else {
+            if self.ended {
                 return Ok(0);
-            };
+            }
+            let gone = || io::Error::other("the thread that reads ahead has ended before the file");
+            let block = self.blocks.recv().map_err(|_| gone())?;
             (self.block, self.taken) = (block?, 0);
+            self.ended = self.block.is_empty();
         }
         let rest = &self.block[self.taken..];
         let length = rest.len().min(into.len());
@@ -72,7 +80,6 @@ impl Read for Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::ErrorKind;
 
     /// Some bytes, and then an error.
     struct Breaks(usize);

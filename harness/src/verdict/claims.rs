@@ -34,14 +34,17 @@ fn judge(plan: &Plan, pledge: &Pledge, figures: &Figures<'_>) -> ClaimRow {
         let pair = figure(planned, repetition).zip(other.filter(|other| *other > 0.0));
         factors.extend(pair.map(|(own, other)| own / other));
     }
-    let judged = median(if of.is_some() { &factors } else { &own });
+    // Those that gave nothing might have been those that break it.
+    let looked_at = if of.is_some() { &factors } else { &own };
+    let whole = looked_at.len() == planned.experiment.repetitions as usize;
+    let judged = median(looked_at);
     let holds = |figure: f64| {
         claim.at_least.is_none_or(|least| figure >= least)
             && claim.at_most.is_none_or(|most| figure <= most)
     };
     ClaimRow {
         experiment: planned.name().to_owned(),
-        claim: pledge.number,
+        claim: claim.number,
         guest: claim.guest.clone(),
         measure: claim.measure.name().to_owned(),
         unit: unit(claim.measure).to_owned(),
@@ -58,7 +61,8 @@ fn judge(plan: &Plan, pledge: &Pledge, figures: &Figures<'_>) -> ClaimRow {
         factor_max: factors.iter().copied().reduce(f64::max),
         verdict: match judged {
             None => Verdict::Inconclusive,
-            Some(figure) if holds(figure) => Verdict::Pass,
+            Some(figure) if holds(figure) && whole => Verdict::Pass,
+            Some(figure) if holds(figure) => Verdict::Inconclusive,
             Some(_) => Verdict::Fail,
         },
     }

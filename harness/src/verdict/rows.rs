@@ -87,8 +87,8 @@ impl Judge<'_> {
     /// Whether the run's verdict depends on a subject's rows over `span`, where it does on others'.
     fn counts(&self, counts: bool, span: Span, subject: &Subject<'_>) -> bool {
         let counts = match self.own_share(subject.guest) {
-            // Said of the whole run, whatever the formula makes of its phases.
-            Some(_) => span == Span::Whole,
+            // Said of the guest over the whole run, whatever the formula makes of phases and VPs.
+            Some(_) => span == Span::Whole && subject.vp.is_none(),
             None => counts,
         };
         counts && !self.lends(subject)
@@ -127,10 +127,7 @@ impl Judge<'_> {
     fn share(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
         let delivered = window.delivered();
         let expected = match self.own_share(subject.guest) {
-            Some(all) if span == Span::Whole => {
-                let vps = self.planned.roster.vps_of(subject.guest).len();
-                all * subject.vps.len() as f64 / vps as f64
-            }
+            Some(all) if span == Span::Whole && subject.vp.is_none() => all,
             _ => percent(window.expected(subject.vps), delivered),
         };
         let measured = percent(window.sum(subject.vps, |vp| vp.received), delivered);

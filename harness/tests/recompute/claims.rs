@@ -9,15 +9,16 @@ pub(super) fn check(manifest: &Value, shares: &[Row], claims: &[Row]) {
         let experiments = manifest["experiments"].as_array().unwrap();
         let named = |it: &&Value| it["name"] == claim["experiment"].as_str();
         let experiment = experiments.iter().find(named).unwrap();
-        let repetitions = 1..=experiment["repetitions"].as_u64().unwrap();
+        let repetitions_planned = experiment["repetitions"].as_u64().unwrap() as usize;
+        let repetitions = 1..=repetitions_planned as u64;
         let own: Vec<f64> = repetitions
             .clone()
             .filter_map(|it| value(&claim["experiment"], it))
             .collect();
         close(claim, "value", median(&own));
         assert_eq!(claim["repetitions"], own.len().to_string());
-        let judged = match claim["of"].as_str() {
-            "" => median(&own),
+        let (judged, judged_of) = match claim["of"].as_str() {
+            "" => (median(&own), own.len()),
             other => {
                 let pairs =
                     repetitions.map(|it| (value(&claim["experiment"], it), value(other, it)));
@@ -25,7 +26,7 @@ pub(super) fn check(manifest: &Value, shares: &[Row], claims: &[Row]) {
                     .filter_map(|(own, other)| Some(own? / other?))
                     .collect();
                 close(claim, "factor", median(&factors));
-                median(&factors)
+                (median(&factors), factors.len())
             }
         };
         let bound = |column: &str| claim[column].parse::<f64>().ok();
@@ -33,6 +34,7 @@ pub(super) fn check(manifest: &Value, shares: &[Row], claims: &[Row]) {
             None => "inconclusive",
             Some(it) if bound("at_least").is_some_and(|least| it < least) => "fail",
             Some(it) if bound("at_most").is_some_and(|most| it > most) => "fail",
+            Some(_) if judged_of < repetitions_planned => "inconclusive",
             Some(_) => "pass",
         };
         assert_eq!(claim["verdict"], verdict, "{claim:?}");

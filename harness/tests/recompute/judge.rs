@@ -63,7 +63,7 @@ fn compare(
     let received = sum(|vp| vp.received);
     let (expected, measured, bound) = match row["check"].as_str() {
         "share" => (
-            match own_share(run, row, subject.len()) {
+            match own_share(run, row) {
                 Some(share) => share,
                 None => pct(sum(|vp| vp.expected), delivered),
             },
@@ -109,12 +109,11 @@ fn compare(
     checks
 }
 
-/// What the experiment says itself of `vps` VPs of a guest over the whole run.
-fn own_share(run: &Run, row: &Row, vps: usize) -> Option<f64> {
+/// What the experiment says itself of a guest over the whole run.
+fn own_share(run: &Run, row: &Row) -> Option<f64> {
     let guest = run.guests.iter().position(|name| *name == row["guest"])?;
-    let all = run.vps.iter().filter(|vp| vp.0 == guest).count();
-    let share = run.own_share[guest].filter(|_| row["window_ms"] == "0")?;
-    Some(share * vps as f64 / all as f64)
+    let whole = row["window_ms"] == "0" && row["scope"] == "guest";
+    run.own_share[guest].filter(|_| whole)
 }
 
 /// The verdict from the recorded figures, unless it hangs on a hair.

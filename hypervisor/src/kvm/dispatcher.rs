@@ -339,7 +339,9 @@ impl Dispatcher<'_> {
         let guest = self.shared.vp_infos[vp.index()].guest;
         let vcpu = lock(&self.shared.vps[vp.index()]);
         let mut crashes = lock(&self.shared.crashes);
-        if crashes.iter().any(|crash| crash.guest == guest) {
+        // One that was stopped meanwhile is gone already.
+        let is_here = core.scheduler.machine().guest(guest).is_here();
+        if !is_here || crashes.iter().any(|crash| crash.guest == guest) {
             return;
         }
         crashes.push(Crash {

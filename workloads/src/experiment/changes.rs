@@ -23,6 +23,8 @@ use crate::limits::{self, Limit};
 /// One alteration of a running experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// Which entry of its file it is, from 0; one that concerns nobody is left out.
+    pub entry: usize,
     /// When it is due, counted from when measuring begins: above zero and below the duration.
     pub at: Nanos,
     /// What is altered.
@@ -104,9 +106,9 @@ pub(super) fn read_changes(
         latest: None,
         stays: Stays::new(guests),
     };
-    let entries = entries.into_inner().into_iter();
+    let entries = entries.into_inner().into_iter().enumerate();
     let changes = entries
-        .filter_map(|entry| reader.read(entry, fields.problems))
+        .filter_map(|(entry, value)| reader.read(entry, value, fields.problems))
         .collect();
     if guests.complete {
         fields.problems.extend(reader.stays.nobody());
@@ -131,7 +133,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, value: Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Change> {
+    fn read(
+        &mut self,
+        entry: usize,
+        value: Spanned<DeValue<'_>>,
+        problems: &mut Problems,
+    ) -> Option<Change> {
         let header = value.span();
         let DeValue::Table(table) = value.into_inner() else {
             let remedy = "remove this and write each change below a line [[change]]";
@@ -167,6 +174,7 @@ impl Reader<'_> {
             }
         };
         Some(Change {
+            entry,
             at: at?.into_inner(),
             action: action?,
         })

@@ -17,6 +17,8 @@ use crate::limits::{self, Limit};
 /// Something that has to hold of a run: a threshold, or a factor of what the same run gives with other settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
+    /// Which of its file it is, from 1.
+    pub number: u32,
     /// The guest or entry as the file names it.
     pub guest: String,
     /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
@@ -42,12 +44,14 @@ pub(super) fn read_claims(fields: &mut Fields<'_, '_>, guests: &Guests, text: &s
     entries
         .into_inner()
         .into_iter()
-        .filter_map(|entry| read_claim(entry, guests, text, problems))
+        .zip(1..)
+        .filter_map(|(entry, number)| read_claim(entry, number, guests, text, problems))
         .collect()
 }
 
 fn read_claim(
     value: Spanned<DeValue<'_>>,
+    number: u32,
     guests: &Guests,
     text: &str,
     problems: &mut Problems,
@@ -94,6 +98,7 @@ fn read_claim(
     }
     let (at_least, at_most) = bounds?;
     Some(Claim {
+        number,
         guest: guest.into_inner(),
         guests: indices,
         measure: measure.into_inner(),
@@ -109,7 +114,7 @@ fn read_of(fields: &mut Fields<'_, '_>, text: &str) -> Option<Vec<Setting>> {
     let value = fields.take("of")?;
     let span = value.span();
     if let DeValue::Table(table) = value.get_ref() {
-        let leaves = Leaf::all(table.clone());
+        let leaves = Leaf::values(table.clone(), fields.problems);
         if !leaves.is_empty() {
             let setting = |leaf: &Leaf<'_>| leaf.setting(&leaf.value, text);
             return Some(leaves.iter().map(setting).collect());

@@ -191,7 +191,7 @@ fn expand(entries: &[Entry], problems: &mut Problems) -> Guests {
         if let Some(problem) = claim_names(group, &names, &mut claimed) {
             problems.push(problem);
         }
-        if let Some(replay) = &entry.program.replay {
+        if let Some(replay) = entry.program.replay.as_ref().filter(|_| !names.is_empty()) {
             let first = guests.list.len();
             guests.replays.push(replay.clone().entry(
                 group.get_ref().clone(),

@@ -5,7 +5,7 @@ use super::parse::{self, Failed, Read};
 use super::settings::Setting;
 use super::sources::Sources;
 use super::sweep::{MOST_POINTS, Overrides};
-use super::{Claim, Experiment, ExperimentError};
+use super::{Claim, Experiment, ExperimentError, Guest};
 
 impl Experiment {
     /// The experiments that its file stands for, in the order in which they are to run; one where
@@ -20,12 +20,20 @@ impl Experiment {
         let points = self.sweep.points(overrides).map_err(|points| {
             let title = format!("{points} experiments are too many");
             let help = format!(
-                "a sweep makes {MOST_POINTS} at the most: use fewer values, or exclude some"
+                "a sweep makes {MOST_POINTS} at the most, before any are excluded: use fewer values"
             );
             let mut problems = Problems::default();
             problems.push(Problem::of_file(title).help(help));
             Failed::Invalid(problems.drawn(&Sources::file(&self.text, &self.source)))
         })?;
+        if points.is_empty() {
+            let mut problems = Problems::default();
+            let problem = Problem::of_file("the sweep leaves no experiment");
+            problems
+                .push(problem.help("its `exclude` takes every combination: remove a row of it"));
+            let failed = Failed::Invalid(problems.drawn(&Sources::file(&self.text, &self.source)));
+            return Err(failed.into());
+        }
         let fixed = overrides.set();
         let read = |point: Vec<Setting>| self.again(fixed.to_vec(), point);
         Ok(all(points.into_iter().map(read))?)
@@ -35,27 +43,51 @@ impl Experiment {
     pub fn runs(&self) -> usize {
         let points = self.points(&Overrides::default()).unwrap_or_default();
         let mut names: Vec<String> = Vec::new();
-        for point in &points {
-            let others = point.claims.iter();
-            let others = others.filter_map(|claim| point.reference(claim).ok()?);
-            names.push(point.name.clone());
-            names.extend(others.map(|other| other.name));
+        for point in points {
+            let others = point.references().unwrap_or_default();
+            names.extend(others.into_iter().map(|other| other.name));
+            names.push(point.name);
         }
         names.sort();
         names.dedup();
         names.len()
     }
 
-    /// What the experiment is to be compared with by `claim`: the same with other settings, and without claims.
+    /// What the experiment is to be compared with by `claim`: the same with
+    /// other settings, without claims and expected shares of its own. Nothing
+    /// where that is the experiment itself, as for a point of a sweep that has these settings.
     ///
     /// # Errors
-    /// [`ExperimentError`], where a setting makes a mistake of the file.
+    /// [`ExperimentError`], where a setting makes a mistake of the file, or leaves out whom the claim is about.
     pub fn reference(&self, claim: &Claim) -> Result<Option<Experiment>, ExperimentError> {
-        let reference = self.other(claim).transpose()?;
-        Ok(reference.map(|reference| Experiment {
+        let Some(reference) = self.other(claim).transpose()? else {
+            return Ok(None);
+        };
+        if reference.name == self.name {
+            return Ok(None);
+        }
+        let guests = reference.guests.into_iter().map(|guest| Guest {
+            expected: None,
+            ..guest
+        });
+        Ok(Some(Experiment {
             claims: Vec::new(),
+            guests: guests.collect(),
             ..reference
         }))
+    }
+
+    /// What claims of the experiment compare it with, each once.
+    ///
+    /// # Errors
+    /// As [`Experiment::reference`].
+    pub fn references(&self) -> Result<Vec<Experiment>, ExperimentError> {
+        let mut all: Vec<Experiment> = Vec::new();
+        for claim in &self.claims {
+            let reference = self.reference(claim)?;
+            all.extend(reference.filter(|it| all.iter().all(|other| other.name != it.name)));
+        }
+        Ok(all)
     }
 
     fn other(&self, claim: &Claim) -> Option<Result<Experiment, Failed>> {
@@ -68,7 +100,36 @@ impl Experiment {
                 None => point.push(setting.clone()),
             }
         }
-        Some(self.again(self.settings.clone(), point))
+        Some(
+            self.again(self.settings.clone(), point)
+                .and_then(|reference| match reference.names(&claim.guest) {
+                    true => Ok(reference),
+                    false => Err(self.left_out(claim)),
+                }),
+        )
+    }
+
+    /// Whether a guest or an entry with guests is called so.
+    fn names(&self, name: &str) -> bool {
+        let mut guests = self.guests.iter();
+        guests.any(|guest| guest.name == name || guest.group == name)
+    }
+
+    /// The complaint about a claim that compares somebody with a run in which it is not there.
+    fn left_out(&self, claim: &Claim) -> Failed {
+        let of = claim.of.iter().flatten().next();
+        let place = of.map_or(0..0, Setting::place);
+        let title = format!(
+            "claim {} is about `{}`, which the other run has not",
+            claim.number, claim.guest
+        );
+        let mut problems = Problems::default();
+        problems.push(Problem::at(
+            place,
+            title,
+            "use another guest, or other settings",
+        ));
+        Failed::Invalid(problems.drawn(&self.sources()))
     }
 
     /// The texts that its places point into.

@@ -118,12 +118,12 @@ impl Setting {
     pub(super) fn in_place(&self) -> String {
         let key = format!("{IN_PLACE}=");
         // A value is never the first of a text: its key is.
-        let blanks = self.start.saturating_sub(key.len());
-        format!("{:blanks$}{key}{}", "", self.toml)
+        let blanks = " ".repeat(self.start.saturating_sub(key.len()));
+        format!("{blanks}{key}{}", self.toml)
     }
 
     /// Where its key is written, or the last part of it.
-    fn place(&self) -> Range<usize> {
+    pub(super) fn place(&self) -> Range<usize> {
         self.path.last().map_or(0..0, Spanned::span)
     }
 
@@ -136,7 +136,8 @@ impl Setting {
     ) {
         let parsed = DeTable::parse(in_place).map(Spanned::into_inner);
         let Some(value) = parsed.ok().and_then(|mut it| it.remove(IN_PLACE)) else {
-            unreachable!("what is a value in one text is one in another: {in_place}")
+            problems.push(self.leads_nowhere());
+            return;
         };
         let path: Vec<&str> = self
             .path
@@ -309,6 +310,24 @@ impl<'i> Leaf<'i> {
         leaves
     }
 
+    /// Those that are values, or lists of such; the others are reported.
+    pub(super) fn values(table: DeTable<'i>, problems: &mut Problems) -> Vec<Leaf<'i>> {
+        let mut leaves = Leaf::all(table);
+        leaves.retain(|leaf| {
+            let plain = is_plain(leaf.value.get_ref());
+            if !plain {
+                let title = format!(
+                    "`{}` is a list of tables, which nothing can be set to",
+                    leaf.key()
+                );
+                let label = "write a path with a value, such as `guest.test.weight = 100`";
+                problems.push(Problem::at(leaf.value.span(), title, label));
+            }
+            plain
+        });
+        leaves
+    }
+
     /// Its path, with dots.
     pub(super) fn key(&self) -> String {
         dotted(&self.path)
@@ -347,6 +366,15 @@ fn collect<'i>(path: &mut Vec<Spanned<String>>, table: DeTable<'i>, leaves: &mut
             }),
         }
         path.truncate(before);
+    }
+}
+
+/// Whether there is no table in it.
+fn is_plain(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => false,
+        DeValue::Array(entries) => entries.iter().all(|entry| is_plain(entry.get_ref())),
+        _ => true,
     }
 }
 

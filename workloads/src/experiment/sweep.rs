@@ -76,14 +76,22 @@ impl Axis {
     /// ```
     pub fn parse(text: &str) -> Result<Axis, SettingError> {
         let (key, values) = halves(text)?;
-        let values = match values.split_once("..") {
-            Some((from, to)) => range(values, from, to)?,
-            None => list(values)?,
+        let bad = |cause| SettingError::BadValues {
+            text: values.to_owned(),
+            cause,
         };
-        let settings = values
-            .iter()
-            .map(|it| Setting::of_option("--scan", key, it));
-        Ok(Axis(settings.collect::<Result<_, _>>()?))
+        let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
+        let told = match values.split_once("..") {
+            // A path may go up, too.
+            Some((from, to)) if is_number(from) => range(values, from, to)?,
+            _ => list(values)?,
+        };
+        let settings = told.iter().map(|it| Setting::of_option("--scan", key, it));
+        let settings: Vec<Setting> = settings.collect::<Result<_, _>>()?;
+        match repeated(&settings) {
+            Some(_) => Err(bad("has a value twice")),
+            None => Ok(Axis(settings)),
+        }
     }
 
     /// The key that they are values of.
@@ -113,7 +121,7 @@ impl Sweep {
             scanned || overrides.set.iter().any(|setting| setting.key() == key)
         };
         let own = self.axes.iter().filter(|axis| !fixed(&axis.key()));
-        let axes: Vec<&Axis> = own.chain(&overrides.scan).collect();
+        let axes: Vec<Axis> = own.chain(&overrides.scan).cloned().collect();
         let all = axes.iter().map(|axis| axis.0.len());
         let all = all
             .fold(1, usize::saturating_mul)
@@ -121,34 +129,45 @@ impl Sweep {
         if all > MOST_POINTS {
             return Err(all);
         }
-        let mut points = vec![Vec::new()];
-        for axis in &axes {
-            let longer = |point: Vec<Setting>| {
-                let with = move |setting: &Setting| {
-                    let mut point = point.clone();
-                    point.push(setting.clone());
-                    point
-                };
-                axis.0.iter().map(with).collect::<Vec<_>>()
-            };
-            points = points.into_iter().flat_map(longer).collect();
-        }
-        let of = |point: &[Setting], row: &[Setting]| row.iter().all(|it| point.contains(it));
-        points.retain(|point| !self.exclude.iter().any(|row| of(point, row)));
-        if axes.is_empty() && self.axes.is_empty() && !self.include.is_empty() {
+        let mut points = across(vec![Vec::new()], &axes);
+        let has = |point: &[Setting], row: &[Setting]| {
+            let known = |it: &Setting| point.contains(it) || overrides.set.contains(it);
+            row.iter().all(known)
+        };
+        points.retain(|point| !self.exclude.iter().any(|row| has(point, row)));
+        // What the command line says of a key takes the place of what a row does.
+        let own = |row: &Vec<Setting>| -> Vec<Setting> {
+            let own = row.iter().filter(|it| !fixed(&it.key()));
+            own.cloned().collect()
+        };
+        let rows: Vec<Vec<Setting>> = self.include.iter().map(own).collect();
+        let rows = rows.into_iter().filter(|row| !row.is_empty());
+        let rows: Vec<Vec<Setting>> = across(rows.collect(), &overrides.scan);
+        if self.axes.is_empty() && !rows.is_empty() {
             // The file itself is none of those that it lists.
             points.clear();
         }
-        for row in &self.include {
-            let row: Vec<Setting> = row.iter().filter(|it| !fixed(&it.key())).cloned().collect();
-            // Without a value of its own it is one of those before.
-            let known = |point: &Vec<Setting>| of(point, &row) && point.len() == row.len();
-            if !row.is_empty() && !points.iter().any(known) {
+        for row in rows {
+            let same = |point: &Vec<Setting>| point.len() == row.len() && has(point, &row);
+            if !points.iter().any(same) {
                 points.push(row);
             }
         }
         Ok(points)
     }
+}
+
+/// Each point with each value of each axis, the first of which turns slowest.
+fn across(mut points: Vec<Vec<Setting>>, axes: &[Axis]) -> Vec<Vec<Setting>> {
+    for axis in axes {
+        let longer = |point: Vec<Setting>| {
+            let with =
+                move |setting: &Setting| [&point[..], std::slice::from_ref(setting)].concat();
+            axis.0.iter().map(with).collect::<Vec<_>>()
+        };
+        points = points.into_iter().flat_map(longer).collect();
+    }
+    points
 }
 
 /// The numbers of `FROM..TO:STEP`.
@@ -158,6 +177,9 @@ fn range(text: &str, from: &str, to: &str) -> Result<Vec<String>, SettingError> 
         cause,
     };
     let (to, step) = to.split_once(':').ok_or_else(|| bad("has no step"))?;
+    if text.contains(['e', 'E']) {
+        return Err(bad("is no range of plain numbers"));
+    }
     let decimals = |number: &str| {
         number
             .trim()
@@ -180,8 +202,24 @@ fn range(text: &str, from: &str, to: &str) -> Result<Vec<String>, SettingError> 
     Ok((0..=steps as usize).map(value).collect())
 }
 
-/// The values between commas, or one list that is a value of its own.
+/// One of them that is there twice.
+fn repeated(settings: &[Setting]) -> Option<&Setting> {
+    let later = settings.iter().enumerate();
+    let twice = |(index, setting): &(usize, &Setting)| settings[..*index].contains(setting);
+    later.into_iter().find(twice).map(|(_, setting)| setting)
+}
+
+/// The values between commas, some of which may be lists of TOML.
 fn list(text: &str) -> Result<Vec<String>, SettingError> {
+    let bracketed = format!("[{text}]");
+    if let Ok(parsed) = DeValue::parse(&bracketed)
+        && let DeValue::Array(entries) = parsed.get_ref()
+        && !entries.is_empty()
+    {
+        let entries = entries.iter().map(|it| bracketed[it.span()].to_owned());
+        return Ok(entries.collect());
+    }
+    // `2ms` and `burn` are no TOML without quotes.
     let values: Vec<String> = text.split(',').map(|it| it.trim().to_owned()).collect();
     match values.iter().any(String::is_empty) {
         true => Err(SettingError::BadValues {
@@ -207,11 +245,17 @@ pub(super) fn read_sweep(fields: &mut Fields<'_, '_>, text: &str) -> Sweep {
     let exclude = rows(&mut table, "exclude", text, problems);
     let include = rows(&mut table, "include", text, problems);
     let mut axes = Vec::new();
-    for leaf in Leaf::all(table) {
+    for leaf in Leaf::values(table, problems) {
         match &leaf.value.get_ref() {
             DeValue::Array(values) if !values.is_empty() => {
                 let settings = values.iter().map(|value| leaf.setting(value, text));
-                axes.push(Axis(settings.collect()));
+                let settings: Vec<Setting> = settings.collect();
+                if let Some(twice) = repeated(&settings) {
+                    let title = format!("`{}` has the value {} twice", leaf.key(), twice.value());
+                    let label = "remove one of them";
+                    problems.push(Problem::at(leaf.value.span(), title, label));
+                }
+                axes.push(Axis(settings));
             }
             _ => {
                 let title = format!("`{}` has no list of values", leaf.key());
@@ -225,6 +269,10 @@ pub(super) fn read_sweep(fields: &mut Fields<'_, '_>, text: &str) -> Sweep {
         if !keys.contains(&setting.key()) {
             let title = format!("`{}` is none of the keys that are swept", setting.key());
             let label = format!("nothing has this value: {}", either(&keys));
+            problems.push(Problem::at(place.clone(), title, label));
+        } else if !axes.iter().any(|axis: &Axis| axis.0.contains(setting)) {
+            let title = format!("`{}` never is {}", setting.key(), setting.value());
+            let label = "write it as the sweep does, or remove this row";
             problems.push(Problem::at(place.clone(), title, label));
         }
     }
@@ -268,7 +316,7 @@ fn rows(table: &mut DeTable<'_>, key: &str, text: &str, problems: &mut Problems)
         let span = entry.span();
         match entry.into_inner() {
             DeValue::Table(row) => {
-                let leaves = Leaf::all(row);
+                let leaves = Leaf::values(row, problems);
                 let setting = |leaf: &Leaf<'_>| (leaf.setting(&leaf.value, text), leaf.place());
                 rows.push(leaves.iter().map(setting).collect());
             }

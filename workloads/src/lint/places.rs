@@ -19,9 +19,9 @@ pub(super) struct Places {
     top: Values,
     /// By `[[guest]]` entry.
     entries: Vec<Values>,
-    /// By `[[change]]` entry, in order.
+    /// By change: those of entries that concern nobody are left out.
     changes: Vec<Values>,
-    /// By `[[claim]]` entry, in order.
+    /// By claim, likewise.
     claims: Vec<Values>,
     /// By guest: its entry.
     entry_of: Vec<Option<usize>>,
@@ -33,8 +33,17 @@ impl Places {
         let found = look(experiment, |table| Places {
             top: values(table),
             entries: list(table, "guest"),
-            changes: list(table, "change"),
-            claims: list(table, "claim"),
+            changes: picked(
+                list(table, "change"),
+                experiment.changes.iter().map(|change| change.entry),
+            ),
+            claims: picked(
+                list(table, "claim"),
+                experiment
+                    .claims
+                    .iter()
+                    .map(|claim| claim.number as usize - 1),
+            ),
             entry_of: entries(table, experiment),
         });
         let nowhere = || {
@@ -81,6 +90,12 @@ fn entries(table: &DeTable<'_>, experiment: &Experiment) -> Vec<Option<usize>> {
             .position(|it| it.as_ref() == Some(&guest.group))
     };
     experiment.guests.iter().map(entry).collect()
+}
+
+/// Those of a list that are at these places of it.
+fn picked(list: Vec<Values>, places: impl Iterator<Item = usize>) -> Vec<Values> {
+    let at = |place: usize| list.get(place).cloned().unwrap_or_default();
+    places.map(at).collect()
 }
 
 fn list(table: &DeTable<'_>, key: &str) -> Vec<Values> {

@@ -5,6 +5,7 @@ use apportion_scheduler::Nanos;
 
 use super::scene::{Scene, counted, rounded};
 use crate::experiment::diagnostics::Problem;
+use crate::limits;
 use crate::predict::{Basis, GuestForecast};
 
 /// A shorter phase has hardly a window to be judged by.
@@ -49,13 +50,16 @@ pub(super) fn bound_above_tolerance(scene: &Scene<'_>) -> Vec<Problem> {
         "{what} is too short for a tolerance of {tolerance} pp: a guest's share may be off by {} pp",
         rounded(pp)
     );
-    let enough = Nanos((length.0 as f64 * pp / tolerance).ceil() as u64);
     // Round seconds are what people write.
-    let enough = Nanos(enough.0.next_multiple_of(1_000_000_000));
-    let label = format!(
-        "use at least {enough}, a shorter slice, or a tolerance of {} pp",
-        rounded(pp)
-    );
+    let enough = (length.0 as f64 * pp / tolerance / 1e9).ceil() * 1e9;
+    let label = match enough <= limits::DURATION.highest.0 as f64 {
+        true => format!(
+            "use at least {}, a shorter slice, or a tolerance of {} pp",
+            Nanos(enough as u64),
+            rounded(pp)
+        ),
+        false => format!("use a tolerance of {} pp", rounded(pp)),
+    };
     let help = format!(
         "100 x {} x 2 x b / ({length} x {}), where b is {} and how late kicks come on top",
         counted(vps, "VP"),

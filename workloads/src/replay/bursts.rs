@@ -49,7 +49,11 @@ pub(super) fn bursts(
         let all = (all / u128::from(WHOLE)) as u64;
         for part in *parts {
             let after = before + part.work();
-            while given < all && u128::from(given) * u128::from(WHOLE) < after {
+            // Where nothing is demanded nothing falls due, also if a fraction is left over.
+            while part.billionths > 0
+                && given < all
+                && u128::from(given) * u128::from(WHOLE) < after
+            {
                 let missing = (u128::from(given) * u128::from(WHOLE)).saturating_sub(before);
                 let at = missing.div_ceil(u128::from(part.billionths)) as u64;
                 let run = next.min(all - given);

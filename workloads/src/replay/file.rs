@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
+use apportion_scheduler::Nanos;
 use sha2::{Digest as _, Sha256};
 
 use crate::experiment::{About, Experiment, Replay};
@@ -18,6 +19,8 @@ pub(super) struct Read {
     /// Of the file.
     pub(super) sha256: Option<String>,
     pub(super) format: Format,
+    /// Until when it says something.
+    pub(super) until: Nanos,
 }
 
 /// What is wrong with which key, and what to do.
@@ -64,6 +67,7 @@ pub(super) fn read(
         name: path.display().to_string(),
         sha256,
         format: loaded.scanned.format,
+        until: loaded.scanned.until,
     })
 }
 

@@ -140,12 +140,14 @@ pub enum ReplayError {
 /// The most pieces of work of all VMs of a trace: each takes 16 bytes.
 pub const MOST_PIECES: u64 = 20_000_000;
 
-/// Replays `vms` in this way: the guests start at the trace's time zero.
+/// Replays `vms` in this way: the guests start at the trace's time zero. The trace says something
+/// `until` then at least, if only that nobody wants anything.
 ///
 /// # Errors
 /// [`ReplayError`]: the trace is too short, or cannot be packed like that.
-pub fn replay(vms: &[TracedVm], way: &Way) -> Result<Replayed, ReplayError> {
-    let there = vms.iter().map(demand::end).max().unwrap_or_default();
+pub fn replay(vms: &[TracedVm], until: Nanos, way: &Way) -> Result<Replayed, ReplayError> {
+    let demanded = vms.iter().map(demand::end).max().unwrap_or_default();
+    let there = demanded.max(until);
     let wanted = way.span();
     if there < wanted {
         return Err(ReplayError::TooShort { there, wanted });

@@ -69,13 +69,9 @@ fn prepare_entry(
 ) -> Result<Prepared, String> {
     let complain =
         |about, title: &str, label: &str| entry.complain(experiment, about, title, label);
-    if adds_vps(experiment, &entry) {
-        let title = "changes add VPs to guests that replay this trace";
-        return Err(complain(
-            About::Trace,
-            title,
-            "it says nothing of what those are to do",
-        ));
+    if let Some((what, why)) = changed(experiment, &entry) {
+        let title = format!("changes {what} guests that replay this trace");
+        return Err(complain(About::Trace, &title, why));
     }
     let way = entry.way(experiment, lps);
     let selection = Selection {
@@ -97,6 +93,7 @@ fn prepare_entry(
         name,
         sha256,
         format,
+        until,
     } = read;
     if let Some(names) = &entry.vms {
         // In the order in which they are named.
@@ -109,7 +106,7 @@ fn prepare_entry(
         return Err(complain(About::Count, &title, &label));
     }
     vms.truncate(wanted);
-    let replayed = replay(&vms, &way).map_err(|error| {
+    let replayed = replay(&vms, until - entry.from, &way).map_err(|error| {
         let (about, label) = match error {
             ReplayError::TooIdle { .. } => (About::Overcommit, "use less, or more VMs"),
             ReplayError::TooShort { .. } => (
@@ -142,13 +139,24 @@ fn prepare_entry(
     })
 }
 
-fn adds_vps(experiment: &Experiment, entry: &Replay) -> bool {
+/// What changes do that a trace cannot go along with, and why not.
+fn changed(experiment: &Experiment, entry: &Replay) -> Option<(&'static str, &'static str)> {
+    let ours = |guests: &[usize]| guests.iter().any(|guest| entry.guests.contains(guest));
     experiment
         .changes
         .iter()
-        .any(|change| match &change.action {
-            Action::AddVps { guests, .. } => guests.iter().any(|it| entry.guests.contains(it)),
-            _ => false,
+        .find_map(|change| match &change.action {
+            Action::AddVps { guests, .. } if ours(guests) => {
+                Some(("add VPs to", "it says nothing of what those are to do"))
+            }
+            Action::StartGuests { guests } if ours(guests) => Some((
+                "start",
+                "its demand begins with the run: use `from` and a VM that comes later",
+            )),
+            Action::StopGuests { guests } if ours(guests) => {
+                Some(("stop", "it goes on to the end of the run"))
+            }
+            _ => None,
         })
 }
 

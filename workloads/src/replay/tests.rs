@@ -56,7 +56,7 @@ fn constant_bursts_come_as_often_as_the_demand_says() {
         random: false,
         ..way()
     };
-    let replayed = replay(&[means(1, &[0.5, 0.0, 0.25])], &way).unwrap();
+    let replayed = replay(&[means(1, &[0.5, 0.0, 0.25])], Nanos::ZERO, &way).unwrap();
     let work = &replayed.vms[0].work[0];
     assert_eq!(total(work), s(3).0);
     // The first is shorter, for VPs do not keep step; then 5 ms each 10 ms.
@@ -74,7 +74,7 @@ fn constant_bursts_come_as_often_as_the_demand_says() {
 
 #[test]
 fn a_vm_is_spread_over_its_guests_vps_and_wants_no_more_than_they_can_use() {
-    let replayed = replay(&[means(8, &[6.0, 1.0, 1.0])], &way()).unwrap();
+    let replayed = replay(&[means(8, &[6.0, 1.0, 1.0])], Nanos::ZERO, &way()).unwrap();
     let [vm] = &replayed.vms[..] else { panic!() };
     assert_eq!(vm.work.len(), 2, "no more VPs than LPs");
     assert_eq!(total(&vm.work[0]), s(4 + 4).0);
@@ -86,7 +86,9 @@ fn a_vm_is_spread_over_its_guests_vps_and_wants_no_more_than_they_can_use() {
         ..way()
     };
     assert_eq!(
-        replay(&[means(8, &[6.0; 3])], &more).unwrap().vms[0]
+        replay(&[means(8, &[6.0; 3])], Nanos::ZERO, &more)
+            .unwrap()
+            .vms[0]
             .work
             .len(),
         3
@@ -101,7 +103,7 @@ fn time_is_compressed_and_demand_stays() {
         duration: s(2),
         ..way()
     };
-    let replayed = replay(&[means(1, &[0.5, 0.0, 1.0])], &fast).unwrap();
+    let replayed = replay(&[means(1, &[0.5, 0.0, 1.0])], Nanos::ZERO, &fast).unwrap();
     let vm = &replayed.vms[0];
     assert_eq!(total(&vm.work[0]), ms(1_500).0);
     assert_eq!(vm.demand, s(1));
@@ -129,7 +131,7 @@ fn bursts_of_the_trace_are_kept_and_compressed_like_time() {
         speed: 2.0,
         ..way()
     };
-    let replayed = replay(&[traced], &way).unwrap();
+    let replayed = replay(&[traced], Nanos::ZERO, &way).unwrap();
     let work = |at, run| Work {
         at: ms(at),
         run: ms(run),
@@ -153,7 +155,7 @@ fn vms_are_packed_to_an_over_commitment_by_one_factor() {
             overcommit: Some(overcommit),
             ..way()
         };
-        replay(&vms, &way)
+        replay(&vms, Nanos::ZERO, &way)
     };
     // 2 s of 0.3, 4 s of 0.5 and 4 s of 0.3 LPs are 0.38 LPs.
     let some = packed(0.4).unwrap();
@@ -171,6 +173,7 @@ fn vms_are_packed_to_an_over_commitment_by_one_factor() {
     );
     let idle = replay(
         &[means(1, &[0.0; 3])],
+        Nanos::ZERO,
         &Way {
             overcommit: Some(1.0),
             ..way()
@@ -182,7 +185,7 @@ fn vms_are_packed_to_an_over_commitment_by_one_factor() {
 #[test]
 fn what_is_too_short_or_too_much_is_refused() {
     let refused = |way: Way| {
-        replay(&[means(1, &[1.0; 3])], &way)
+        replay(&[means(1, &[1.0; 3])], Nanos::ZERO, &way)
             .unwrap_err()
             .to_string()
     };
@@ -199,7 +202,7 @@ fn seeds_and_streams_make_a_difference_and_nothing_else_does() {
             stream,
             ..way()
         };
-        replay(&[means(1, &[0.3; 3])], &way).unwrap()
+        replay(&[means(1, &[0.3; 3])], Nanos::ZERO, &way).unwrap()
     };
     assert_eq!(of(1, 0), of(1, 0));
     assert_ne!(of(1, 0).vms[0].work, of(2, 0).vms[0].work);
@@ -258,7 +261,7 @@ proptest! {
         let mut way = Way { speed, ..way() };
         let vm = means(vps, &lps);
         way.duration = Nanos((vm.end().0 as f64 / speed) as u64) - way.warm_up - Nanos(2);
-        let replayed = replay(std::slice::from_ref(&vm), &way).unwrap();
+        let replayed = replay(std::slice::from_ref(&vm), Nanos::ZERO, &way).unwrap();
         let vm_replayed = &replayed.vms[0];
         let measured = |it: &&Work| it.at >= way.warm_up;
         let due = vm_replayed.work.iter().flatten().filter(measured).map(|it| it.run.0).sum::<u64>();

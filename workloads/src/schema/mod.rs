@@ -29,6 +29,12 @@ pub fn schema() -> Value {
     schema["title"] = json!("Apportion experiment");
     schema["description"] =
         json!("Which guests compete for the CPU, with which controls, for how long.");
+    // Where there are defaults an entry may have the payload, or its keys, from them.
+    schema["if"] = json!({"required": ["defaults"]});
+    schema["else"] = json!({"properties": {"guest": {"items": {
+        "dependencies": owners(&GUEST),
+        "allOf": needs(&GUEST),
+    }}}});
     schema
 }
 
@@ -48,10 +54,6 @@ fn table(keys: &'static Keys) -> Value {
         "required": required,
         "properties": properties,
     });
-    if std::ptr::eq(keys, &GUEST) {
-        schema["dependencies"] = owners(keys);
-        schema["allOf"] = needs(keys);
-    }
     if std::ptr::eq(keys, &CHANGE) {
         schema["oneOf"] = forms();
     }

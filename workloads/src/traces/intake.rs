@@ -61,6 +61,12 @@ pub(super) struct Intake<'a> {
     pub(super) selection: &'a Selection,
     /// Names that are wanted, where not all are.
     wanted: Option<HashSet<Box<[u8]>>>,
+    /// Whether the names that are wanted are those of a sample.
+    pub(super) is_of_sample: bool,
+    /// Names that were asked for and came up, whether they are taken or not.
+    came_up: HashSet<Box<[u8]>>,
+    /// Until when the trace says something, selected or not.
+    pub(super) until: Nanos,
     /// Where names are only collected for a sample.
     pub(super) sample: Option<Sample>,
     known: Vec<Known>,
@@ -91,6 +97,9 @@ impl<'a> Intake<'a> {
         Intake {
             selection,
             wanted: selection.ids.as_ref().map(names),
+            is_of_sample: false,
+            came_up: HashSet::new(),
+            until: Nanos::ZERO,
             sample: None,
             known: Vec::new(),
             index: HashMap::new(),
@@ -106,9 +115,10 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// From now on these names and no others.
+    /// From now on these names of a sample, and no others.
     pub(super) fn want(&mut self, names: HashSet<Box<[u8]>>) {
         self.wanted = Some(names);
+        self.is_of_sample = true;
     }
 
     /// Hands every line that is not blank to `row`, until that wants no more.
@@ -187,6 +197,7 @@ impl<'a> Intake<'a> {
         to: Nanos,
         facts: impl FnOnce() -> Result<Facts, Bad>,
     ) -> Result<Option<usize>, Bad> {
+        self.until = self.until.max(to);
         if self.selection.cut(from, to).is_none() {
             return Ok(None);
         }
@@ -208,6 +219,9 @@ impl<'a> Intake<'a> {
             .is_some_and(|wanted| !wanted.contains(id))
         {
             return Ok(None);
+        }
+        if self.selection.ids.is_some() && !self.came_up.contains(id) {
+            self.came_up.insert(id.into());
         }
         if let Some(sample) = &mut self.sample {
             sample.offer(id);
@@ -301,7 +315,7 @@ impl<'a> Intake<'a> {
     /// Names that were asked for and did not come up.
     pub(super) fn missing(&self) -> Vec<String> {
         let ids = self.selection.ids.iter().flatten();
-        ids.filter(|id| !self.index.contains_key(id.as_bytes()))
+        ids.filter(|id| !self.came_up.contains(id.as_bytes()))
             .cloned()
             .collect()
     }

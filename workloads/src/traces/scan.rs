@@ -5,6 +5,8 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use apportion_scheduler::Nanos;
+
 use super::error::TraceError;
 use super::format::{Format, detect};
 use super::formats::reader;
@@ -25,6 +27,8 @@ pub struct Scanned {
     pub skipped: u64,
     /// Rows that have no reading, and are none of a VM.
     pub gaps: u64,
+    /// Until when the trace says something, as far as it was read.
+    pub until: Nanos,
 }
 
 /// Reads a trace, and tells so many VMs apart. For a sample it reads twice: once for the names.
@@ -108,7 +112,8 @@ fn read(
     held.or_else(|bad| {
         intake.bad_line(files.last().map_or(Path::new(""), PathBuf::as_path), 0, bad)
     })?;
-    if intake.sample.is_none() {
+    // Of a sample's second pass others are left out on purpose.
+    if !intake.is_of_sample {
         let missing = intake.missing();
         if !missing.is_empty() {
             return Err(TraceError::UnknownVms(missing));
@@ -119,5 +124,6 @@ fn read(
         rows: intake.rows,
         skipped: intake.skipped,
         gaps: intake.gaps,
+        until: intake.until,
     })
 }

@@ -35,7 +35,7 @@ impl Steps {
         let mut now = from.0;
         while now < to.0 {
             let step = now / self.width.0;
-            let until = to.0.min((step + 1) * self.width.0);
+            let until = to.0.min((step + 1).saturating_mul(self.width.0));
             self.cpu_seconds[step as usize] += lps * (until - now) as f64 / 1e9;
             now = until;
         }
