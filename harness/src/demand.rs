@@ -12,9 +12,6 @@ use std::ops::Range;
 /// Who received this part of what it demanded got all of it: the rest is what falls due as measuring begins or ends.
 const MET: f64 = 0.98;
 
-/// Guests tell the time in steps of this.
-const STEP: Nanos = Nanos(100);
-
 /// What was to be replayed, fell due, and was not done when the run was stopped, VP by VP: what has no record.
 pub(crate) fn undone(
     planned: &Planned,
@@ -22,7 +19,8 @@ pub(crate) fn undone(
     bursts: &[Burst],
 ) -> Vec<(VpId, Piece)> {
     let mut done: Vec<Vec<Nanos>> = vec![Vec::new(); planned.roster.owners.len()];
-    for burst in bursts {
+    // What a guest claims to have done beyond what there was takes no time.
+    for burst in bursts.iter().filter(|burst| burst.run > Nanos::ZERO) {
         done[burst.vp.index()].push(burst.due);
     }
     let mut undone = Vec::new();
@@ -38,7 +36,7 @@ pub(crate) fn undone(
                 break;
             }
             // Both are in order.
-            if done.next_if(|due| due.0.abs_diff(at.0) < STEP.0).is_none() {
+            if done.next_if(|due| **due == at).is_none() {
                 undone.push((VpId(index as u32), Piece { at, ..*piece }));
             }
         }
@@ -132,8 +130,8 @@ struct Sums {
     backlog_before: f64,
     backlog: f64,
     unfinished: u64,
-    /// What each VP may be at work on as measuring ends.
-    present: f64,
+    /// What fell due so late that nobody could have done it before measuring ended.
+    too_late: f64,
     stretches: Vec<f64>,
 }
 
@@ -153,8 +151,9 @@ impl Sums {
         self.received += received.1;
         self.backlog_before += (due_before - received.0).max(0.0);
         self.backlog += (due_before + due - received.0 - received.1).max(0.0);
-        let longest = work.iter().map(run).fold(0.0, f64::max);
-        self.present += longest;
+        let late = |it: &Work| it.run.since(measured.end.since(it.due)).0 as f64;
+        let by_end = work.iter().filter(|it| it.due < measured.end);
+        self.too_late += by_end.map(late).sum::<f64>();
         // What was done after it was done, too, only its record was lost.
         let last_done = work.iter().rposition(|it| it.done.is_some());
         let lost = last_done.map_or(Nanos::ZERO, |last| work[last].due);
@@ -169,10 +168,10 @@ impl Sums {
         }
     }
 
-    /// Whether it received less than it demanded, by more than it may have been at work on as measuring ended.
+    /// Whether it received less than it demanded, by more than could not have been done any more.
     fn is_starved(&self) -> bool {
         let wanted = self.backlog_before + self.due;
-        self.received < MET * wanted && self.backlog > self.present
+        self.received < MET * wanted && self.backlog > self.too_late
     }
 }
 
@@ -227,6 +226,16 @@ mod tests {
         assert_eq!((left.bursts, left.due, left.unfinished), (4, 25e6, 2));
         assert_eq!(left.backlog, 17e6);
         assert_eq!(left.stretches, [14.0, 14.0, 5.0]);
+    }
+
+    #[test]
+    fn a_long_burst_is_no_excuse_once_there_was_time_for_it() {
+        let long = [work(100, None, 90)];
+        assert!(sums(&long, 0.0, 30.0).is_starved());
+        // Ninety of a hundred could have been done since.
+        let late = [work(110, None, 100)];
+        assert!(!sums(&late, 0.0, 90.0).is_starved());
+        assert!(sums(&late, 0.0, 80.0).is_starved());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn check(run: &Run, experiment: &Value, bursts: &[Row], shares: &[Row
         for burst in bursts.iter().filter(|it| it["guest"] == name) {
             vps.entry(&burst["vp"]).or_default().push(burst);
         }
-        let (mut count, mut due, mut unfinished, mut at_work) = (0.0, 0.0, 0.0, 0.0);
+        let (mut count, mut due, mut unfinished, mut too_late) = (0.0, 0.0, 0.0, 0.0);
         let (mut before, mut after, mut received) = (0.0, 0.0, 0.0);
         let mut stretches = Vec::new();
         for number_of_vp in 0..guest["vps"].as_u64().unwrap() {
@@ -49,10 +49,10 @@ pub(super) fn check(run: &Run, experiment: &Value, bursts: &[Row], shares: &[Row
             before += (run_until(from) - early).max(0.0);
             after += (run_until(until) - early - during).max(0.0);
             due += run_until(until) - run_until(from);
-            at_work += of_vp
-                .iter()
-                .map(|it| number(it, "run_ns"))
-                .fold(0.0, f64::max);
+            for burst in of_vp.iter().filter(|it| number(it, "due_ns") < until) {
+                let left = until - number(burst, "due_ns");
+                too_late += (number(burst, "run_ns") - left).max(0.0);
+            }
             let done = |it: &Row| it["done_ns"].parse::<f64>().ok();
             let last = of_vp
                 .iter()
@@ -93,7 +93,7 @@ pub(super) fn check(run: &Run, experiment: &Value, bursts: &[Row], shares: &[Row
             near("stretch_p50", quantile(&mut stretches, 0.5));
             near("stretch_p95", quantile(&mut stretches, 0.95));
         }
-        let starved = received < 0.98 * (before + due) && after > at_work;
+        let starved = received < 0.98 * (before + due) && after > too_late;
         let whole = shares.iter().find(|it| {
             it["guest"] == name
                 && it["scope"] == "guest"

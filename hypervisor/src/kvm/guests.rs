@@ -7,7 +7,7 @@ use super::resident::resident;
 use super::shared::{Shared, VpInfo};
 use super::time::{GuestTime, HostTime};
 use super::vcpu::{self, StepError, Vcpu};
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, Piece};
 use crate::dispatch_log::LogEntry;
 use crate::engine::{Burst, EngineError, Said, VpReport};
 use crate::guest::{GuestMemory, Model};
@@ -353,22 +353,17 @@ impl Vp {
         self.recorded = self.arrivals.clone();
     }
 
-    /// The CPU time of the piece that it recorded next, having overwritten `lost` before that. It
-    /// may claim any number; no more were done than were put in.
-    fn recorded_run(&mut self, lost: u64, payload: Payload) -> Nanos {
-        let Some(recorded) = &mut self.recorded else {
-            return match payload {
-                Payload::Probe { run, .. } => Nanos(run.0),
-                _ => Nanos::ZERO,
-            };
-        };
+    /// The piece of work that it recorded next, having overwritten `lost` before that, if it was
+    /// given any. It may claim any number; no more were done than were put in.
+    fn recorded_piece(&mut self, lost: u64) -> Option<Piece> {
+        let recorded = self.recorded.as_mut()?;
         let skip = lost.min(self.written.saturating_sub(self.passed));
         self.passed += skip;
         let piece = recorded
             .nth(skip as usize)
             .filter(|_| self.passed < self.written);
         self.passed += 1;
-        piece.map_or(Nanos::ZERO, |piece| piece.run)
+        piece
     }
 }
 
@@ -402,13 +397,19 @@ impl Guest {
         let (records, lost) = self.memory.records(index as u32, &mut vp.seen);
         vp.lost = vp.lost.saturating_add(lost);
         let mut skipped = lost;
+        let own = match self.spec.payload {
+            Payload::Probe { run, .. } => Nanos(run.0),
+            _ => Nanos::ZERO,
+        };
         for record in records {
+            // When it was due the host knows better, where it was the host that said so.
+            let piece = vp.recorded_piece(std::mem::take(&mut skipped));
             bursts.push(Burst {
                 vp: vp.id,
-                due: self.time.to_engine(record.due),
+                due: piece.map_or(self.time.to_engine(record.due), |piece| piece.at),
                 start: self.time.to_engine(record.start),
                 done: self.time.to_engine(record.done),
-                run: vp.recorded_run(std::mem::take(&mut skipped), self.spec.payload),
+                run: piece.map_or(own, |piece| piece.run),
             });
         }
     }

@@ -232,6 +232,10 @@ impl<'a> Intake<'a> {
         {
             return Ok(None);
         }
+        if str::from_utf8(id).is_err() {
+            // Two such names could look the same.
+            return Err(Bad::new("line", "the name of the VM is no UTF-8"));
+        }
         let facts = facts()?;
         let vm = self.known.len().min(self.rules.most_vms);
         // Who had the number of the crowd before is forgotten.

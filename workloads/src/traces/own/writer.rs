@@ -115,7 +115,8 @@ impl<W: Write> Writer<W> {
         }
         row.extend_from_slice(b",\n");
         self.open -= vm.stretch.readings.len();
-        vm.stretch.readings.clear();
+        // Whoever is not heard of again holds no memory.
+        vm.stretch.readings = Vec::new();
         self.write(&row);
     }
 
@@ -138,7 +139,7 @@ impl<W: Write> Writer<W> {
         }
         row.push(b'\n');
         self.open -= BURST * vm.bursts.len();
-        vm.bursts.clear();
+        vm.bursts = Vec::new();
         self.write(&row);
     }
 

@@ -53,7 +53,7 @@ pub struct Summary {
     pub demand: Spread,
     /// Over the VMs: mean demand of each while it has readings, in LPs; for bursts over the whole time.
     pub vm_means: Spread,
-    /// Over the VMs: the 95th percentile of each VM's readings, in LPs, to 1/128 of the VM's VPs. None for bursts.
+    /// Over the VMs: the 95th percentile of each VM's readings, in LPs, to 1/128 of the VM's VPs, rounded up to a power of two. None for bursts.
     pub vm_p95s: Option<Spread>,
     /// How many VMs have so many VPs.
     pub vps: BTreeMap<u32, u64>,
@@ -99,6 +99,13 @@ struct Vm {
     readings: u32,
     cpu_seconds: f64,
     seconds: f64,
+}
+
+impl Vm {
+    /// What its bins divide, in LPs: its VPs, rounded up so that bins of fewer go into bins of more whole.
+    fn scale(&self) -> f64 {
+        f64::from(self.vps.next_power_of_two())
+    }
 }
 
 impl Tally {
@@ -169,7 +176,7 @@ impl Tally {
             sum >= enough
         };
         let bin = bins.iter().position(reached).unwrap_or(BINS - 1);
-        (bin as f64 + 0.5) / BINS as f64 * f64::from(vm.vps)
+        (bin as f64 + 0.5) / BINS as f64 * vm.scale()
     }
 }
 
@@ -192,12 +199,14 @@ impl Sink for Tally {
         self.count_pending();
         if let Some(known) = self.vms.get_mut(vm) {
             let bins = &mut self.bins[vm * BINS..(vm + 1) * BINS];
-            // More VPs: what was counted is a smaller part of them.
+            let before = known.scale();
+            known.vps = vps;
+            // What was counted is a smaller part of more VPs. Whole bins go together, however often.
+            let together = (known.scale() / before) as usize;
             for bin in 1..BINS {
                 let count = std::mem::take(&mut bins[bin]);
-                bins[bin * known.vps as usize / vps as usize] += count;
+                bins[bin / together] += count;
             }
-            known.vps = vps;
         }
     }
 
@@ -210,7 +219,7 @@ impl Sink for Tally {
             known.readings += 1;
             known.cpu_seconds += interval.cpu_seconds();
             known.seconds += interval.length.as_secs_f64();
-            let part = interval.lps / f64::from(known.vps) * BINS as f64;
+            let part = interval.lps / known.scale() * BINS as f64;
             self.pending
                 .push((vm * BINS + (part as usize).min(BINS - 1)) as u32);
             if self.pending.len() == PENDING {
@@ -263,6 +272,22 @@ mod tests {
         tally.vps(0, 8);
         let p95 = tally.p95(0, &tally.vms[0]);
         assert!((p95 - 3.796).abs() <= 8.0 / 128.0, "{p95}");
+    }
+
+    #[test]
+    fn the_p95_of_a_vm_stays_where_it_is_while_its_vps_grow_one_by_one() {
+        let mut tally = Tally::new(9);
+        tally.vm(0, b"", facts(1));
+        tally.mean(0, interval(0, 300, 1.0));
+        for vps in 2..=17 {
+            tally.vps(0, vps);
+            tally.count_pending();
+            let p95 = tally.p95(0, &tally.vms[0]);
+            assert!(
+                (p95 - 1.0).abs() <= f64::from(vps.next_power_of_two()) / 128.0,
+                "{vps}: {p95}"
+            );
+        }
     }
 
     #[test]
