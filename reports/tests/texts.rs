@@ -3,8 +3,9 @@
 mod common;
 
 use apportion_recording::{
-    ActionEntry, ChangeEntry, Check, ConvergenceEntry, CrashEntry, EventKind, Manifest, PhaseEntry,
-    ShareRow, Status, Verdict, WakeEntry, WakeStatistics, Writer, files,
+    ActionEntry, ChangeEntry, Check, ClaimRow, ConvergenceEntry, CrashEntry, EventKind, Manifest,
+    PhaseEntry, ServiceEntry, SettingEntry, ShareRow, Status, Verdict, WakeEntry, WakeStatistics,
+    Writer, files,
 };
 use apportion_reports::{ReportError, report, write_report};
 use common::{Folder, S, dispatches, event, events, manifest, run, share, shares, summary};
@@ -12,6 +13,10 @@ use std::fs;
 use std::path::Path;
 
 fn record(dir: &Path, manifest: &Manifest, shares: &[ShareRow]) {
+    record_claims(dir, manifest, shares, &[]);
+}
+
+fn record_claims(dir: &Path, manifest: &Manifest, shares: &[ShareRow], claims: &[ClaimRow]) {
     let mut writer = Writer::create(dir, manifest).unwrap();
     for row in dispatches() {
         writer.dispatch(&row).unwrap();
@@ -26,6 +31,9 @@ fn record(dir: &Path, manifest: &Manifest, shares: &[ShareRow]) {
         summary("adhoc", 19.9, Some((19.8, 20.0))),
         summary("prod", 80.1, Some((80.0, 80.2))),
     ];
+    if !claims.is_empty() {
+        writer.claims(claims).unwrap();
+    }
     writer.finish(manifest, &rows).unwrap();
 }
 
@@ -38,6 +46,60 @@ fn text_of(manifest: &Manifest, shares: &[ShareRow]) -> String {
 #[track_caller]
 fn has(text: &str, part: &str) {
     assert!(text.contains(part), "no `{part}` in:\n{text}");
+}
+
+#[test]
+fn a_sweep_and_what_it_claims_stand_side_by_side() {
+    let mut manifest = manifest();
+    let other = "pair[slice=2ms]";
+    let mut point = common::experiment(other);
+    point.family = "pair".into();
+    point.point = vec![SettingEntry {
+        key: "slice".into(),
+        value: "2ms".into(),
+    }];
+    manifest.experiments.push(point);
+    let mut ran = run("pair", 1);
+    ran.service = vec![ServiceEntry {
+        guest: "prod".into(),
+        wait_per_dispatch_ns: Some(1.5e6),
+        stretch: Some(2.5),
+        ..ServiceEntry::default()
+    }];
+    manifest.runs = vec![ran, run(other, 1)];
+    manifest.verdict = Some(Verdict::Fail);
+    let claim = |verdict| ClaimRow {
+        experiment: other.into(),
+        claim: 1,
+        guest: "prod".into(),
+        measure: "share".into(),
+        unit: "%".into(),
+        at_least: Some(90.0),
+        repetitions: 1,
+        value: Some(80.1),
+        verdict,
+        ..ClaimRow::default()
+    };
+    let claims = [Verdict::Fail, Verdict::Pass].map(claim);
+    let dir = Folder::new();
+    record_claims(dir.path(), &manifest, &shares(), &claims);
+    let text = report(dir.path()).unwrap();
+    has(&text, "**✗ FAIL: 1 of 2 claims broken; worst error");
+    has(
+        &text,
+        "* claim: pair[slice=2ms]: share of prod is 80.10 %, at least 90.00 %",
+    );
+    has(&text, "## Claims\n");
+    has(
+        &text,
+        "| pair[slice=2ms]: share of prod is 80.10 %, at least 90.00 % | ✗ FAIL  |",
+    );
+    has(&text, "## Sweep of pair\n");
+    has(
+        &text,
+        "|       | prod   |      80.00 |     80.100 |           +0.100 |        1.5 ms |    2.50 | ✓ pass",
+    );
+    has(&text, "|   2ms | prod   |");
 }
 
 #[test]

@@ -76,6 +76,16 @@ fn row(chapter: &Chapter, entry: &[GuestEntry]) -> [String; 7] {
         signed(error.unwrap_or(f64::NAN), 3),
         time(figure(|it| it.wait_per_dispatch_ns)),
         number(figure(|it| it.stretch), 2),
-        marked(&chapter.verdict()),
+        marked(&verdict(chapter, entry)),
     ]
+}
+
+/// The worst over the guests of an entry and all repetitions; that of the experiment where it did not end.
+fn verdict(chapter: &Chapter, entry: &[GuestEntry]) -> String {
+    let means = chapter.metrics.means.iter();
+    let own = means.filter(|mean| entry.iter().any(|guest| guest.name == mean.guest));
+    let own: Vec<&str> = own.map(|mean| mean.verdict.as_str()).collect();
+    let words = ["fail", "inconclusive", "skipped", "pass"];
+    let worst = words.into_iter().find(|word| own.contains(word));
+    worst.map_or_else(|| chapter.verdict(), str::to_owned)
 }
