@@ -5,7 +5,9 @@ use crate::exit::{Code, Failure};
 use crate::table;
 use anyhow::anyhow;
 use apportion_workloads::lint::{RULES, Severity, lint};
+use apportion_workloads::replay::Traces;
 use apportion_workloads::{Experiment, Overrides, catalogue, load, names};
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -96,13 +98,17 @@ impl Tally {
         overrides: &Overrides,
         host_lps: u32,
     ) -> Vec<String> {
-        let points = match arguments.as_if.points(experiment, overrides, host_lps) {
+        let mut traces = Traces::default();
+        let points = arguments
+            .as_if
+            .points(experiment, overrides, host_lps, &mut traces);
+        let points = match points {
             Ok(points) => points,
             Err(failure) => return self.unreadable(&failure),
         };
         self.of_host |= points.iter().any(|point| point.lps.is_none());
         let mut found = lint(&points, host_lps);
-        match references(&points, &arguments.as_if, host_lps) {
+        match references(&points, &arguments.as_if, host_lps, &mut traces) {
             // They differ on purpose from what was looked at, but have to run.
             Ok(others) => found.extend(others.iter().flat_map(|other| {
                 let found = lint(std::slice::from_ref(other), host_lps).into_iter();
@@ -146,13 +152,14 @@ fn references(
     points: &[Experiment],
     as_if: &AsIf,
     host_lps: u32,
+    traces: &mut Traces,
 ) -> Result<Vec<Experiment>, Failure> {
+    let mut known: HashSet<String> = points.iter().map(|it| it.name.clone()).collect();
     let mut all: Vec<Experiment> = Vec::new();
     for point in points {
         for other in point.references().map_err(Failure::refused)? {
-            let mut known = points.iter().chain(&all);
-            if known.all(|it| it.name != other.name) {
-                all.push(as_if.placed(other, host_lps)?);
+            if known.insert(other.name.clone()) {
+                all.push(as_if.placed(other, host_lps, traces)?);
             }
         }
     }

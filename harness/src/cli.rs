@@ -92,7 +92,7 @@ const REPLAY_EXIT_CODES: &str = "\
 Exit codes: 0 all identical, 1 the tool failed, 2 no decisions or a malformed line, 3 a decision differs.";
 
 const TRACE_EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 a file cannot be read or written, 2 bad usage or a bad trace, 130 interrupted.";
+Exit codes: 0 done, 1 a file cannot be written, 2 bad usage, or a trace that is bad or cannot be read, 130 interrupted.";
 
 /// What runs the guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,6 +123,9 @@ pub(crate) struct AsIf {
     /// How many LPs they get [default: as the file says, or all of this host]
     #[arg(long, value_name = "N", value_parser = lps, allow_negative_numbers = true)]
     pub(crate) lps: Option<u32>,
+    /// How long they are to be measured, such as 10s [default: as the file says]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Nanos>,
     #[command(flatten)]
     pub(crate) settings: SettingArguments,
 }

@@ -1,10 +1,11 @@
 //! How guests fared that replay what a trace demands: what fell due, what they received, how long they waited for it.
 
+use crate::ledger::{Closed, arrivals};
 use crate::plan::Planned;
 use crate::recorder::Recorded;
 use crate::statistics::quantile;
 use crate::verdict::{Judge, Row, guest_shares};
-use apportion_hypervisor::{Burst, Piece, RunOutcome};
+use apportion_hypervisor::{Burst, Piece};
 use apportion_recording::{DemandRow, Fared, Verdict};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use std::ops::Range;
@@ -12,10 +13,11 @@ use std::ops::Range;
 /// Who received this part of what it demanded got all of it: the rest is what falls due as measuring begins or ends.
 const MET: f64 = 0.98;
 
-/// What was to be replayed, fell due, and was not done when the run was stopped, VP by VP: what has no record.
+/// What arrived while its VP was there and was not done when the run was stopped, VP by VP: what has no record.
 pub(crate) fn undone(
     planned: &Planned,
-    outcome: &RunOutcome,
+    closed: &Closed,
+    stopped: Nanos,
     bursts: &[Burst],
 ) -> Vec<(VpId, Piece)> {
     let mut done: Vec<Vec<Nanos>> = vec![Vec::new(); planned.roster.owners.len()];
@@ -24,20 +26,17 @@ pub(crate) fn undone(
         done[burst.vp.index()].push(burst.due);
     }
     let mut undone = Vec::new();
-    for (index, (guest, vp)) in planned.roster.owners.iter().enumerate() {
-        let demand = planned.spec.guests[guest.index()].demand.as_ref();
-        let Some(pieces) = demand.and_then(|demand| demand.vps.get(*vp as usize)) else {
+    for (index, done) in done.iter().enumerate() {
+        let vp = VpId(index as u32);
+        let Some(begun) = closed.begun(vp) else {
             continue;
         };
-        let mut done = done[index].iter().peekable();
-        for piece in pieces {
-            let at = outcome.start + piece.at;
-            if at > outcome.stopped {
-                break;
-            }
+        let there = (begun, closed.gone(vp));
+        let mut done = done.iter().peekable();
+        for piece in arrivals(&planned.spec, &planned.roster, vp, there, stopped) {
             // Both are in order.
-            if done.next_if(|due| **due == at).is_none() {
-                undone.push((VpId(index as u32), Piece { at, ..*piece }));
+            if done.next_if(|due| **due == piece.at).is_none() {
+                undone.push((vp, piece));
             }
         }
     }

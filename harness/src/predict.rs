@@ -2,9 +2,11 @@
 
 use crate::cli::PredictArguments;
 use crate::exit::{Code, Failure};
+use crate::points::fits;
 use crate::table;
 use anyhow::anyhow;
 use apportion_workloads::predict::{Forecast, GuestForecast, Reading, predict as forecasts};
+use apportion_workloads::replay::Traces;
 use apportion_workloads::{Experiment, load};
 use serde_json::{Value, json};
 
@@ -22,7 +24,11 @@ pub(crate) fn predict(arguments: &PredictArguments) -> Result<Code, Failure> {
     let mut all = Vec::new();
     for name in &arguments.experiments {
         let experiment = load(name).map_err(Failure::refused)?;
-        for point in arguments.as_if.points(&experiment, &overrides, host_lps)? {
+        let points =
+            arguments
+                .as_if
+                .points(&experiment, &overrides, host_lps, &mut Traces::default())?;
+        for point in points {
             all.push(Prediction::of(point, host_lps)?);
         }
     }
@@ -44,12 +50,7 @@ impl Prediction {
         experiment.lps = Some(lps);
         let name = &experiment.name;
         let refused = |why: String| Failure::refused(anyhow!("experiment {name}: {why}"));
-        experiment
-            .check_changes()
-            .map_err(|why| refused(why.to_string()))?;
-        experiment
-            .check_placement()
-            .map_err(|why| refused(why.to_string()))?;
+        fits(&experiment)?;
         let phases = forecasts(&experiment, lps).map_err(|why| refused(why.to_string()))?;
         Ok(Prediction {
             experiment,

@@ -28,7 +28,7 @@ pub(crate) struct Recorded {
     /// How many decisions there are.
     pub(crate) decisions: u64,
     pub(crate) bursts: Vec<Burst>,
-    /// Of what was to be replayed, what fell due and was not done when the run was stopped, VP by VP.
+    /// What arrived and was not done when the run was stopped, VP by VP.
     pub(crate) undone: Vec<(VpId, Piece)>,
     /// When the latest counters were taken.
     pub(crate) counted_unix_ms: i64,
@@ -93,7 +93,7 @@ impl<'a> Recorder<'a> {
         ] {
             writer.event(&row(planned, repetition, at, kind))?;
         }
-        recorded.undone = demand::undone(planned, outcome, &recorded.bursts);
+        recorded.undone = demand::undone(planned, &closed, outcome.stopped, &recorded.bursts);
         for (vp, piece) in &recorded.undone {
             let (guest, vp) = planned.roster.owners[vp.index()];
             writer.burst(&BurstRow {

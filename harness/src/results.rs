@@ -11,7 +11,10 @@ use apportion_hypervisor::{Burst, Features, Payload, RunOutcome, VpReport};
 use apportion_recording::{DemandRow, ResultEntry};
 use apportion_scheduler::{GuestId, Nanos, VpId};
 use missed::missed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+/// From how many times its work on a VP's charge is told.
+const WORTH_TELLING: f64 = 1.05;
 
 /// One entry per guest that has something to tell.
 pub(crate) fn results(
@@ -22,24 +25,41 @@ pub(crate) fn results(
     demand: &[DemandRow],
 ) -> Vec<ResultEntry> {
     let guests = planned.roster.guests();
+    // Found once for all guests, of which there may be thousands.
+    let owner = |vp: VpId| planned.roster.owners[vp.index()].0.index();
+    let mut reports_of: Vec<Vec<&VpReport>> = vec![Vec::new(); planned.spec.guests.len()];
+    for report in &outcome.reports {
+        reports_of[owner(report.vp)].push(report);
+    }
+    let mut bursts_of: Vec<Vec<&Burst>> = vec![Vec::new(); planned.spec.guests.len()];
+    for burst in bursts {
+        bursts_of[owner(burst.vp)].push(burst);
+    }
+    let demand_of: HashMap<&str, &DemandRow> =
+        demand.iter().map(|row| (row.guest.as_str(), row)).collect();
     let entry = |guest: GuestId| {
         let spec = &planned.spec.guests[guest.index()];
         let vps = planned.roster.vps_of(guest);
-        let reports = outcome.reports.iter();
-        let reports: Vec<&VpReport> = reports.filter(|it| vps.contains(&it.vp)).collect();
+        let reports = &reports_of[guest.index()];
         let sums = Sums {
-            reports: &reports,
+            reports,
             seconds: counted(outcome, closed, vps).as_secs_f64(),
         };
         let mut values = sums.of(spec.payload);
-        let of_guest = bursts.iter().filter(|it| vps.contains(&it.vp));
-        let of_guest: Vec<&Burst> = of_guest.collect();
+        let of_guest = &bursts_of[guest.index()];
         let done = of_guest.iter().copied();
         let done = done.filter(|it| closed.measured.contains(&it.due));
         times(spec.payload, &done.collect::<Vec<_>>(), &mut values);
-        let missed = missed(planned, outcome, guest, closed, &of_guest);
+        let missed = missed(planned, outcome, guest, closed, of_guest);
         values.extend(missed.map(|periods| ("missed".to_owned(), periods as f64)));
-        if let Some(row) = demand.iter().find(|row| row.guest == spec.name) {
+        let scales = vps
+            .iter()
+            .filter_map(|vp| closed.work_scale.get(vp.index()));
+        let scale = scales.copied().fold(1.0, f64::max);
+        if scale > WORTH_TELLING {
+            values.insert("work_scale".to_owned(), scale);
+        }
+        if let Some(row) = demand_of.get(spec.name.as_str()) {
             tell_demand(row, &mut values);
         }
         if let Some(counters) = &outcome.counters {
@@ -174,9 +194,13 @@ impl Sums<'_> {
             }
             _ => {}
         }
-        let lost = self.reports.iter().map(|report| report.records_lost);
-        let lost = lost.fold(0, u64::saturating_add);
-        put("records_lost", (lost > 0).then_some(lost as f64));
+        let sum = |of: fn(&VpReport) -> u64| {
+            let each = self.reports.iter().map(|report| of(report));
+            let sum = each.fold(0, u64::saturating_add);
+            (sum > 0).then_some(sum as f64)
+        };
+        put("records_lost", sum(|report| report.records_lost));
+        put("pieces_late", sum(|report| report.pieces_late));
         values
     }
 
@@ -247,6 +271,7 @@ mod tests {
             before: before.to_vec(),
             after: after.to_vec(),
             records_lost: 0,
+            pieces_late: 0,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::session::{Flow, Session};
 use crate::signals;
 use crate::table;
 use crate::top::{self, Top};
-use crate::verdict::{claims, summarise};
+use crate::verdict::{Gathered, claims, summarise};
 use crate::watch::Watch;
 use anyhow::Context as _;
 use apportion_recording::{Manifest, RecordingError, Status, Writer};
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
         writer,
         watch,
         interrupted,
-        summed_up: Vec::new(),
+        summed_up: Gathered::default(),
         unprinted: None,
     };
 
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &RunArguments, show: Show) -> Result<Code, Failure>
     manifest.verdict = (manifest.status == Status::Complete).then_some(verdict);
     let summary: Vec<_> = plans
         .iter()
-        .flat_map(|planned| summarise(planned, &summed_up))
+        .flat_map(|planned| summarise(planned, summed_up.of(planned.name())))
         .collect();
     let claimed = match claims.is_empty() {
         true => Ok(()),

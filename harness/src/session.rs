@@ -6,13 +6,14 @@ use crate::exit::Failure;
 use crate::plan::{Plan, Planned};
 use crate::recorder::Recorder;
 use crate::table;
-use crate::verdict::{Judge, Row, Span};
+use crate::verdict::{Gathered, Judge, Span};
 use crate::watch::Watch;
 use apportion_hypervisor::{Engine, EngineError};
 use apportion_recording::{Manifest, RunEntry, Scope, Writer};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How a session ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub(crate) struct Session {
     pub(crate) writer: Writer,
     pub(crate) watch: Box<dyn Watch>,
     pub(crate) interrupted: Arc<AtomicBool>,
-    /// Rows of scope guest that are no windows, of every run so far.
-    pub(crate) summed_up: Vec<Row>,
+    /// What is summed up at the end.
+    pub(crate) summed_up: Gathered,
     /// Why a table could not be printed.
     pub(crate) unprinted: Option<io::Error>,
 }
@@ -50,6 +51,11 @@ impl Session {
             for planned in &plan.runs {
                 if repetition > planned.experiment.repetitions {
                     continue;
+                }
+                // How long a simulated run takes nobody knows; it can be had again, and most are short.
+                if engine.name() != "simulator" {
+                    let length = Duration::from_nanos(planned.length().0);
+                    self.writer.manifest_before(manifest, length)?;
                 }
                 let (entry, table) = self.run_one(engine, planned, repetition)?;
                 let interrupted = entry.interrupted;
@@ -105,7 +111,7 @@ impl Session {
         let guests = rows
             .into_iter()
             .filter(|row| row.share.scope == Scope::Guest && !matches!(row.span, Span::Window(_)));
-        self.summed_up.extend(guests);
+        self.summed_up.add(planned.name(), guests);
         Ok((entry, table))
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn catch() -> io::Result<Arc<AtomicBool>> {
 
 /// The same where something has to be put in order before the process ends: in
 /// a thread that sleeps until then, since a signal handler can do little.
-pub(crate) fn catch_then(restore: fn()) -> io::Result<Arc<AtomicBool>> {
+pub(crate) fn catch_then(restore: impl Fn() + Send + 'static) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let set = flag.clone();

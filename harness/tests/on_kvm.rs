@@ -1,22 +1,18 @@
 //! The whole tool on real KVM: what it prints, records and returns.
 
 mod controls;
+mod endings;
 #[path = "../../hypervisor/tests/kvm_only/mod.rs"]
 mod kvm_only;
 mod recompute;
+mod replays;
 
 use apportion_recording::{
-    DemandRow, EventKind, EventRow, Fared, Manifest, RunEntry, ShareRow, Status, Verdict, files,
-    read_manifest, read_rows,
+    EventKind, EventRow, RunEntry, ShareRow, Status, Verdict, files, read_manifest, read_rows,
 };
-use rustix::pipe::fcntl_getpipe_size;
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Output};
 use tempfile::TempDir;
 
 fn main() -> ExitCode {
@@ -30,10 +26,10 @@ fn main() -> ExitCode {
             "a_crash_fails_its_guest_and_is_told_with_registers",
             crash_recorded,
         ),
-        ("ctrl_c_keeps_what_was_measured", ctrl_c_keeps),
+        ("ctrl_c_keeps_what_was_measured", endings::ctrl_c_keeps),
         (
             "ctrl_c_during_warm_up_leaves_a_readable_recording",
-            ctrl_c_in_warm_up,
+            endings::ctrl_c_in_warm_up,
         ),
         ("a_recording_is_never_overwritten", never_overwritten),
         (
@@ -46,21 +42,24 @@ fn main() -> ExitCode {
         ),
         (
             "nobody_reading_what_it_says_does_not_stop_a_run",
-            nobody_reads,
+            endings::nobody_reads,
         ),
         (
             "a_table_that_cannot_be_printed_loses_nothing",
-            table_unprintable,
+            endings::table_unprintable,
         ),
         (
             "a_disk_that_fills_up_leaves_a_manifest_that_says_so",
-            disk_full,
+            endings::disk_full,
         ),
         (
             "top_prints_a_line_per_guest_and_second_where_nobody_sees_it",
             top_prints,
         ),
-        ("top_runs_on_though_nobody_reads_its_lines", top_unread),
+        (
+            "top_runs_on_though_nobody_reads_its_lines",
+            endings::top_unread,
+        ),
         (
             "latest_points_to_the_newest_recording",
             latest_points_to_newest,
@@ -83,7 +82,7 @@ fn main() -> ExitCode {
         ),
         (
             "demand_of_a_trace_is_replayed_and_recomputed",
-            replay_recorded,
+            replays::replay_recorded,
         ),
         (
             "guests_that_start_and_stop_are_recorded_and_recomputed",
@@ -181,46 +180,6 @@ fn round_robin_fails() {
     recompute::check(&dir.path().join("rec"));
 }
 
-/// Its lines go into a pipe that is full already.
-fn top_unread() {
-    let dir = TempDir::new().unwrap();
-    let (mut reader, mut writer) = io::pipe().unwrap();
-    let full = vec![b'x'; fcntl_getpipe_size(&writer).unwrap()];
-    writer.write_all(&full).unwrap();
-    let mut child = apportion()
-        .args(["top", "tlfs", "--engine", "kvm", "--duration", "2s"])
-        .args(["--warm-up", "100ms", "--out", "rec"])
-        .current_dir(dir.path())
-        .stdout(writer)
-        .spawn()
-        .unwrap();
-    let rec = dir.path().join("rec");
-    let ran = || read_manifest(&rec).is_ok_and(|manifest| !manifest.runs.is_empty());
-    let begun = Instant::now();
-    while !ran() {
-        if begun.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("a run of two seconds goes on for ever");
-        }
-        sleep(Duration::from_millis(20));
-    }
-    // The table can wait for who reads it.
-    assert_eq!(child.try_wait().unwrap(), None);
-    let mut told = String::new();
-    reader.read_to_string(&mut told).unwrap();
-    let told = &told[full.len()..];
-    assert!(told.starts_with("run tlfs 1/1: "), "{told}");
-    assert_eq!(
-        told.matches("\nt=2s small weight 100 ").count(),
-        1,
-        "{told}"
-    );
-    assert!(told.ends_with("\nrecorded in rec\n"), "{told}");
-    child.wait().unwrap();
-    recompute::check(&rec);
-    assert_eq!(read_manifest(&rec).unwrap().status, Status::Complete);
-}
-
 fn crash_recorded() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("doomed.toml"), DOOMED).unwrap();
@@ -245,76 +204,6 @@ fn crash_recorded() {
     let well = shares.iter().find(|row| row.guest == "well").unwrap();
     assert!(well.measured_pct > 90.0, "the other one goes on: {well:?}");
     recompute::check(&dir.path().join("rec"));
-}
-
-/// Starts a long run and interrupts it once its files are there and `wait` has passed.
-fn interrupted(dir: &Path, wait: Duration, arguments: &[&str]) -> (Output, Manifest) {
-    let child = apportion()
-        .args(["run", "--out", "rec"])
-        .args(arguments)
-        .current_dir(dir)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while !dir.join("rec").join(files::EVENTS).exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
-        sleep(Duration::from_millis(10));
-    }
-    sleep(wait);
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let manifest = read_manifest(&dir.join("rec")).unwrap();
-    (output, manifest)
-}
-
-fn ctrl_c_keeps() {
-    let dir = TempDir::new().unwrap();
-    let (output, manifest) = interrupted(
-        dir.path(),
-        Duration::from_millis(1_000),
-        &[
-            "three-weights",
-            "tlfs",
-            "--duration",
-            "60s",
-            "--warm-up",
-            "100ms",
-        ],
-    );
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert_eq!(manifest.status, Status::Interrupted);
-    let [run] = &manifest.runs[..] else {
-        panic!("the second experiment is not begun: {:?}", manifest.runs);
-    };
-    assert!(run.interrupted);
-    assert!(run.measured_until_ns > run.measured_from_ns);
-    let printed = stdout(&output);
-    assert!(printed.contains("\n- incomplete: interrupted"), "{printed}");
-    assert!(stderr(&output).contains("holds what was measured until then"));
-    recompute::check(&dir.path().join("rec"));
-}
-
-fn ctrl_c_in_warm_up() {
-    let dir = TempDir::new().unwrap();
-    let (output, manifest) = interrupted(
-        dir.path(),
-        Duration::from_millis(300),
-        &["three-weights", "--warm-up", "60s"],
-    );
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-    assert_eq!(manifest.status, Status::Interrupted);
-    assert_eq!(
-        manifest.runs[0].measured_from_ns,
-        manifest.runs[0].measured_until_ns
-    );
-    assert!(
-        stdout(&output).contains("stopped during its warm-up\n\nrecorded in"),
-        "{}",
-        stdout(&output)
-    );
-    assert!(stderr(&output).contains("holds nothing but warm-up"));
 }
 
 fn never_overwritten() {
@@ -384,63 +273,6 @@ fn top_prints() {
     assert_eq!(manifest.status, Status::Complete);
 }
 
-fn replay_recorded() {
-    let dir = TempDir::new().unwrap();
-    let text = r#"
-        schema = 1
-        name = "some"
-        why = "Do guests that are not starved receive what the trace demands?"
-        lps = 1
-        duration = "4s"
-        warm_up = "500ms"
-        tolerance_pp = 5
-        [[guest]]
-        name = "vm"
-        count = 8
-        payload = "replay"
-        trace = "shipped:fifty"
-        speed = 2000
-        overcommit = 0.3
-        [[guest]]
-        name = "busy"
-    "#;
-    fs::write(dir.path().join("some.toml"), text).unwrap();
-    let output = run_in(
-        dir.path(),
-        &["some.toml", "--engine", "kvm", "--out", "rec"],
-    );
-    // How well it went depends on who else uses the machine.
-    let code = output.status.code();
-    assert!(
-        code.is_some_and(|code| [0, 3, 4].contains(&code)),
-        "{}",
-        stderr(&output)
-    );
-    let rec = dir.path().join("rec");
-    recompute::check(&rec);
-    let rows: Vec<DemandRow> = read_rows(&rec, files::DEMAND).unwrap();
-    assert_eq!(rows.len(), 8);
-    let (mut demanded, mut received) = (0, 0);
-    for row in rows.iter().filter(|row| row.fared == Fared::Met) {
-        // What was due was received or is left over; a VP that wakes pays for that ahead.
-        let (wanted, got) = (
-            row.backlog_before_ns + row.due_ns,
-            row.received_ns + row.backlog_ns,
-        );
-        assert!(
-            wanted.abs_diff(got) <= row.due_ns / 50 + 2_000_000,
-            "{row:?}"
-        );
-        demanded += wanted - row.backlog_ns;
-        received += row.received_ns;
-    }
-    println!("of {demanded} ns that were demanded {received} were received");
-    assert!(
-        received.abs_diff(demanded) <= demanded / 50,
-        "{received} of {demanded}"
-    );
-}
-
 fn latest_points_to_newest() {
     let dir = TempDir::new().unwrap();
     for name in ["tlfs", "three-weights"] {
@@ -484,86 +316,4 @@ fn idle_recomputed() {
     let idle = events.iter().any(|event| event.kind == EventKind::Idle);
     assert_eq!(idle, lps == 2);
     recompute::check(&dir.path().join("rec"));
-}
-
-fn nobody_reads() {
-    let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("doomed.toml"), DOOMED).unwrap();
-    let mut child = apportion()
-        .args(["run", "doomed.toml", "--out", "rec"])
-        .current_dir(dir.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop((child.stdout.take(), child.stderr.take()));
-    let begun = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if begun.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("a run of one second goes on for ever");
-        }
-        sleep(Duration::from_millis(20));
-    };
-    assert_eq!(status.code(), Some(3));
-    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
-    assert_eq!(manifest.status, Status::Complete);
-}
-
-fn table_unprintable() {
-    let dir = TempDir::new().unwrap();
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let output = apportion()
-        .args([
-            "run",
-            "tlfs",
-            "three-weights",
-            "--duration",
-            "200ms",
-            "--out",
-            "rec",
-        ])
-        .current_dir(dir.path())
-        .stdout(full)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr(&output).contains("cannot print"),
-        "{}",
-        stderr(&output)
-    );
-    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
-    assert_eq!(manifest.status, Status::Complete);
-    assert_eq!(manifest.runs.len(), 2);
-    recompute::check(&dir.path().join("rec"));
-}
-
-fn disk_full() {
-    let dir = TempDir::new().unwrap();
-    // No file may grow beyond 64 blocks of 512 bytes or 1 KiB: dispatches.csv does within 2 s.
-    let output = Command::new("sh")
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -f 64; exec \"$0\" run tlfs --duration 10s --out rec",
-        ])
-        .arg(env!("CARGO_BIN_EXE_apportion"))
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    assert!(
-        stderr(&output).contains("dispatches.csv"),
-        "{}",
-        stderr(&output)
-    );
-    let manifest = read_manifest(&dir.path().join("rec")).unwrap();
-    assert_eq!(manifest.status, Status::Failed);
-    assert!(manifest.error.unwrap().contains("dispatches.csv"));
 }

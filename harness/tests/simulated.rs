@@ -1,10 +1,11 @@
 //! The whole tool in virtual time, on any host: the same figures every time, and all of them follow from the files.
 
+mod arriving;
 mod recompute;
 
 use apportion_recording::{
-    Check, DemandRow, DispatchRow, EventKind, EventRow, Fared, Manifest, ShareRow, Verdict, files,
-    read_manifest, read_rows,
+    Check, DispatchRow, EventKind, EventRow, Manifest, ShareRow, Verdict, files, read_manifest,
+    read_rows,
 };
 use std::fs;
 use std::path::Path;
@@ -260,82 +261,6 @@ fn a_policy_that_ignores_controls_fails_what_they_promise() {
     // It promises no reserves, so none is checked.
     assert!(shares.iter().all(|row| row.check != Check::Reserve));
     assert_eq!(manifest(dir.path()).runs[1].wakes[0].verdict, None);
-}
-
-/// Two VMs of a trace on one LP, one of which alone would need it all, and a guest that burns.
-const REPLAY: &str = r#"
-    schema = 1
-    name = "replayed"
-    why = "Who gets what it demands?"
-    lps = 1
-    duration = "4s"
-    warm_up = "500ms"
-    tolerance_pp = 1.5
-    [[guest]]
-    name = "vm"
-    count = 2
-    payload = "replay"
-    trace = "demand.csv"
-    speed = 2
-    overcommit = 0.95
-    burst_length = "1ms"
-    [[guest]]
-    name = "other"
-    weight = 200
-    [[change]]
-    at = "2s"
-    guest = "other"
-    weight = 100
-"#;
-
-const TRACE: &str = "# apportion-trace 1
-vm,vps,weight,reserve_pct,cap_pct,from_s,interval_s,demand_lps,bursts
-little,1,,,,0,3,0.05 0.15 0.05,
-much,1,,,,0,3,0.9 0.3 0.9,
-";
-
-#[test]
-fn what_is_replayed_follows_from_the_files() {
-    let dir = TempDir::new().unwrap();
-    fs::write(dir.path().join("replayed.toml"), REPLAY).unwrap();
-    fs::write(dir.path().join("demand.csv"), TRACE).unwrap();
-    simulate(dir.path(), &["replayed.toml", "--repetitions", "2"]);
-    let rec = dir.path().join("rec");
-    recompute::check(&rec);
-    let rows: Vec<DemandRow> = read_rows(&rec, files::DEMAND).unwrap();
-    let told: Vec<_> = rows
-        .iter()
-        .map(|row| (row.vm.as_str(), row.fared))
-        .collect();
-    let (little, much) = (("little", Fared::Met), ("much", Fared::BeyondDue));
-    assert_eq!(told, [little, much, little, much]);
-    for row in &rows {
-        // To the nanosecond, but for what is rounded.
-        assert!(row.due_ns.abs_diff(row.trace_ns) < 20, "{row:?}");
-        // What was due is received or left over.
-        let (wanted, got) = (
-            row.backlog_before_ns + row.due_ns,
-            row.received_ns + row.backlog_ns,
-        );
-        assert!(wanted.abs_diff(got) < 10, "{row:?}");
-    }
-    let all = rows[0].trace_ns + rows[1].trace_ns;
-    assert!(all.abs_diff(3_800_000_000) < 10, "0.95 of 4 s: {all}");
-    // Every repetition has the same demand.
-    assert_eq!(
-        (rows[0].due_ns, rows[0].bursts),
-        (rows[2].due_ns, rows[2].bursts)
-    );
-    let experiment = &manifest(dir.path()).experiments[0];
-    let [replay] = &experiment.replays[..] else {
-        panic!("{:?}", experiment.replays);
-    };
-    assert_eq!(
-        (replay.trace.as_str(), replay.format.as_str()),
-        ("demand.csv", "own")
-    );
-    assert_eq!(replay.sha256.as_ref().map(String::len), Some(64));
-    assert!(replay.factor > 1.0, "{}", replay.factor);
 }
 
 #[test]

@@ -21,8 +21,15 @@ fn names(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Starts something that takes long, and interrupts it as soon as it has begun to write beside what is there.
+/// Starts something that takes long, and interrupts it as soon as it has begun to write beside what is there; then
+/// once more, by somebody who does not wait for it to end in good order.
 fn interrupted(arguments: &[&str], folder: &Path) {
+    for signals in [&[Signal::INT][..], &[Signal::INT, Signal::TERM]] {
+        interrupted_by(signals, arguments, folder);
+    }
+}
+
+fn interrupted_by(signals: &[Signal], arguments: &[&str], folder: &Path) {
     let there = names(folder).len();
     let mut child = trace(arguments, folder).spawn().unwrap();
     let begun = Instant::now();
@@ -33,7 +40,10 @@ fn interrupted(arguments: &[&str], folder: &Path) {
         );
         sleep(Duration::from_millis(5));
     }
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    for signal in signals {
+        // It may have ended by the first already, and is waited for below.
+        kill_process(Pid::from_child(&child), *signal).unwrap();
+    }
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(folder).len(), there, "{:?}", names(folder));
 }

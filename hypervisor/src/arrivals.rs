@@ -2,28 +2,14 @@
 
 use crate::run_spec::GuestSpec;
 use apportion_abi::{Ns, Payload};
-use apportion_scheduler::{Nanos, Random};
+use apportion_scheduler::{Nanos, Piece, Random, RecordedDemand};
 use std::sync::Arc;
 
-/// A piece of work that a VP is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// When it arrives: on the engine's clock, or of recorded ones since the guests were started.
-    pub at: Nanos,
-    /// How much CPU time it takes.
-    pub run: Nanos,
-}
-
-/// Work that was recorded elsewhere, to be done by a guest with payload `replay`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecordedDemand {
-    /// By VP of the guest, in order of time; one for which there is none never wakes.
-    pub vps: Vec<Vec<Piece>>,
-}
-
 /// What arrives for a VP, one piece of work after the other, whether the last is done or not.
+///
+/// It follows from the run's specification alone, so that whoever judges a run knows it, too.
 #[derive(Clone, Debug)]
-pub(crate) struct Arrivals(Source);
+pub struct Arrivals(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -46,9 +32,10 @@ enum Source {
 }
 
 impl Arrivals {
-    /// Of VP `index` of `guest`, which starts at `start`; `None` where its payload is no such one.
-    /// `stream` tells VPs apart.
-    pub(crate) fn new(
+    /// Of VP `index` of `guest`, which starts at `start` on the engine's clock; `None` where its payload is no
+    /// such one. `seed` is the run's, and `stream` tells its VPs apart: the number of the VP in the whole run.
+    #[must_use]
+    pub fn new(
         guest: &GuestSpec,
         index: u32,
         seed: u64,

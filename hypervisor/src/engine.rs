@@ -143,6 +143,9 @@ pub struct VpReport {
     /// Pieces of work that it recorded, and overwrote before the host had read
     /// them: [`Observer::burst`] was not told of them.
     pub records_lost: u64,
+    /// Pieces of work that arrived while it had nothing to do, and that the host
+    /// gave it more than a millisecond late.
+    pub pieces_late: u64,
 }
 
 /// A piece of work in a guest's own time, on the engine's clock.

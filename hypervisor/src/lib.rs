@@ -19,7 +19,8 @@ mod run_spec;
 mod simulator;
 
 pub use apportion_abi::{Attack, Features, Ns, Payload, Processor};
-pub use arrivals::{Piece, RecordedDemand};
+pub use apportion_scheduler::{Piece, RecordedDemand};
+pub use arrivals::Arrivals;
 pub use clock::Clock;
 pub use engine::{Burst, Crash, Engine, EngineError, Flow, Observer, RunOutcome, Said, VpReport};
 pub use run_spec::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};

@@ -1,12 +1,11 @@
 //! What is to be run: guests, LPs, changes on the way. The same for every engine.
 
-use crate::arrivals::RecordedDemand;
 use crate::dispatch_log::LogEntry;
 use crate::engine::EngineError;
 use apportion_abi::{Payload, Processor, layout};
 use apportion_scheduler::{
     AdmissionError, Config, Controls, GuestId, LpId, LpSet, Nanos, NewGuest, PolicyKind,
-    ReserveModel, Scheduler, Topology, VpId, WeightScope,
+    RecordedDemand, ReserveModel, Scheduler, Topology, VpId, WeightScope,
 };
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -187,15 +187,6 @@ pub fn count(value: f64) -> String {
     }
 }
 
-/// `1 guest`, `2 guests`.
-pub fn plural(count: u64, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,8 +24,8 @@ pub use apportion_abi::{Attack, Ns, Payload, Processor};
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};
 pub use duration::{DurationError, parse_duration};
 pub use experiment::{
-    Action, Axis, Change, Claim, Experiment, ExperimentError, Guest, Measure, Misfit, Overrides,
-    Replay, Setting, SettingError, Simulator, Sweep, Together, Unit,
+    Action, Axis, Change, Claim, Experiment, ExperimentError, Guest, Measure, Misfit, NewControls,
+    Overrides, Replay, Setting, SettingError, Simulator, Sweep, Together, Unit,
 };
 pub use schema::schema;
 pub use size::{Bytes, SizeError, parse_size};

@@ -157,7 +157,10 @@ fn the_phases_of_live_weight_and_grow_are_those_their_texts_claim() {
     let [change] = &live.changes[..] else {
         panic!("{:?}", live.changes)
     };
-    let Action::Controls { guests, weight, .. } = &change.action else {
+    let Action::Controls {
+        guests, controls, ..
+    } = &change.action
+    else {
         panic!("{change:?}")
     };
     assert_eq!(
@@ -165,7 +168,7 @@ fn the_phases_of_live_weight_and_grow_are_those_their_texts_claim() {
         ("5s".into(), &[0][..])
     );
     let mut after = live.clone();
-    after.guests[0].controls.weight = weight.unwrap();
+    after.guests[0].controls.weight = controls.weight.unwrap();
     assert_shares(&after, ReserveModel::Additive, &[thirds[1], thirds[0]]);
 
     let grow = find("grow").unwrap();
@@ -278,7 +281,7 @@ fn who_sleeps_is_expected_to_use_what_it_wants() {
 fn shipped_files_bear_their_name_and_say_why() {
     for experiment in catalogue() {
         assert_eq!(
-            experiment.source,
+            *experiment.source,
             format!("experiments/{}.toml", experiment.name)
         );
         assert!(
@@ -325,10 +328,7 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(least.simulator.overhead.to_string(), "2us");
     assert_eq!(least.simulator.kick_latency.to_string(), "25us");
     assert_eq!(least.changes, []);
-    assert_eq!(
-        (least.text.as_str(), least.source.as_str()),
-        (text, "least.toml")
-    );
+    assert_eq!((&*least.text, &*least.source), (text, "least.toml"));
     let one = &least.guests[0];
     assert_eq!(
         (one.name.as_str(), one.group.as_str(), one.vps),
@@ -425,7 +425,7 @@ fn paths_are_files_and_everything_else_is_a_name() {
     let folder = env!("CARGO_MANIFEST_DIR");
     let path = format!("{folder}/experiments/equal.toml");
     let loaded = load(&path).unwrap();
-    assert_eq!(loaded.source, path);
+    assert_eq!(*loaded.source, path);
     assert_eq!(loaded.guests, load("equal").unwrap().guests);
 
     let error = load("no/such/experiment").unwrap_err();

@@ -1,7 +1,9 @@
 //! Payloads and changes as files give them, and what is checked after the command line had its say.
 
 use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
-use apportion_workloads::{Action, Attack, Change, Experiment, Misfit, Ns, Payload, Processor};
+use apportion_workloads::{
+    Action, Attack, Change, Experiment, Misfit, NewControls, Ns, Payload, Processor,
+};
 
 fn parse(body: &str) -> Experiment {
     let text = format!("schema = 1\nname = \"test\"\nwhy = \"A test.\"\n{body}");
@@ -234,9 +236,11 @@ fn each_change_has_its_form() {
             Action::Controls {
                 guest: "production".to_owned(),
                 guests: vec![0, 1],
-                weight: Weight::new(200).ok(),
-                reserve: Reserve::from_percent(50.0).ok(),
-                cap: None,
+                controls: NewControls {
+                    weight: Weight::new(200).ok(),
+                    reserve: Reserve::from_percent(50.0).ok(),
+                    cap: None,
+                },
             },
         ),
         (
@@ -244,9 +248,11 @@ fn each_change_has_its_form() {
             Action::Controls {
                 guest: "production-2".to_owned(),
                 guests: vec![1],
-                weight: None,
-                reserve: None,
-                cap: Cap::from_percent(62.5).ok(),
+                controls: NewControls {
+                    weight: None,
+                    reserve: None,
+                    cap: Cap::from_percent(62.5).ok(),
+                },
             },
         ),
         (
@@ -270,9 +276,11 @@ fn each_change_has_its_form() {
             Action::Controls {
                 guest: "late-2".to_owned(),
                 guests: vec![4],
-                weight: None,
-                reserve: None,
-                cap: Cap::from_percent(20.0).ok(),
+                controls: NewControls {
+                    weight: None,
+                    reserve: None,
+                    cap: Cap::from_percent(20.0).ok(),
+                },
             },
         ),
         (3_000, Action::LpOff { lp: 1, force: true }),
@@ -349,4 +357,30 @@ fn overrides_that_leave_no_room_for_nodes_or_affinities_are_named() {
         experiment.check_placement().unwrap_err().to_string(),
         "4 nodes are more than there are LPs: use at least 4 LPs, not 3"
     );
+}
+
+#[test]
+fn whole_numbers_may_stand_in_any_base_that_toml_has() {
+    let of = |number: &str| {
+        let experiment = parse(&format!(
+            "tolerance_pp = {number}\nseed = {number}\n[[guest]]\nname = \"one\"\nreserve = {number}\nweight = {number}\n"
+        ));
+        let controls = experiment.guests[0].controls;
+        let told = [f64::from(controls.weight.get()), experiment.seed as f64];
+        assert_eq!(told, [experiment.tolerance_pp; 2], "{number}");
+        assert_eq!(
+            controls.reserve.percent(),
+            experiment.tolerance_pp,
+            "{number}"
+        );
+        experiment.tolerance_pp
+    };
+    assert_eq!(of("0x10"), 16.0);
+    assert_eq!(of("0x1_F"), 31.0);
+    assert_eq!(of("0o17"), 15.0);
+    assert_eq!(of("0b1010"), 10.0);
+    assert_eq!(of("1_0"), 10.0);
+    assert_eq!(of("+7"), 7.0);
+    let decimals = parse("tolerance_pp = 1_0.2_5\n[[guest]]\nname = \"one\"\n");
+    assert_eq!(decimals.tolerance_pp, 10.25);
 }

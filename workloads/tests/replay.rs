@@ -2,8 +2,9 @@
 
 use apportion_scheduler::Nanos;
 use apportion_workloads::Experiment;
-use apportion_workloads::replay::{PrepareError, Prepared, prepare};
+use apportion_workloads::replay::{PrepareError, Prepared, Traces};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// An experiment of 2 s in all, with these lines below its one replay.
 fn experiment(lines: &str) -> Experiment {
@@ -15,7 +16,7 @@ fn experiment(lines: &str) -> Experiment {
 
 /// On two LPs.
 fn read(experiment: &mut Experiment) -> Result<Vec<Prepared>, PrepareError> {
-    prepare(experiment, 2, &mut |_| ControlFlow::Continue(()))
+    Traces::default().prepare(experiment, 2, &mut |_| ControlFlow::Continue(()))
 }
 
 fn refused(lines: &str) -> String {
@@ -30,6 +31,31 @@ fn prepared(lines: &str) -> (Experiment, Prepared) {
 
 /// Demand of `web` (2 VPs, weight 200, reserve 10 %, cap 80 %) and of `editor` (4 VPs, bursts).
 const MIXED: &str = "trace = \"traces/own/mixed.csv\"\n";
+
+#[test]
+fn what_experiments_take_of_a_trace_is_read_once_and_what_they_make_of_it_is_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy("traces/own/mixed.csv", dir.path().join("mixed.csv")).unwrap();
+    let source = dir.path().join("x.toml").display().to_string();
+    let mut traces = Traces::default();
+    let mut of = |seed: u64, weight: u32| {
+        let text = format!(
+            "schema = 1\nname = \"x\"\nwhy = \"y\"\nduration = \"1s\"\nseed = {seed}\n[[guest]]\nname = \"vm\"\n\
+             payload = \"replay\"\ntrace = \"mixed.csv\"\nweight = {weight}\nvms = [\"web\"]\n"
+        );
+        let mut experiment = Experiment::parse(&text, &source).unwrap();
+        let all = traces.prepare(&mut experiment, 2, &mut |_| ControlFlow::Continue(()));
+        (experiment, all.unwrap().remove(0).replayed)
+    };
+    let (_, first) = of(1, 100);
+    std::fs::remove_file(dir.path().join("mixed.csv")).unwrap();
+    let (heavy, same) = of(1, 300);
+    assert!(Arc::ptr_eq(&first, &same));
+    assert_eq!(heavy.guests[0].controls.weight.get(), 300);
+    assert_eq!(heavy.guests[0].vps, 2);
+    let (_, other) = of(2, 100);
+    assert_ne!(first, other);
+}
 
 #[test]
 fn a_guest_has_the_vps_that_its_vm_has_but_no_more_than_lps() {
@@ -52,6 +78,7 @@ fn a_guest_has_the_vps_that_its_vm_has_but_no_more_than_lps() {
     // Half an LP for 2 s, on two VPs; a second of it is measured.
     let sums: Vec<u64> = web
         .work
+        .vps
         .iter()
         .map(|vp| vp.iter().map(|it| it.run.0).sum())
         .collect();
@@ -103,6 +130,15 @@ fn what_cannot_be_replayed_is_refused_with_its_place() {
         "controls",
         refused(&format!("{MIXED}controls = \"trace\"\ncap = 5"))
     );
+    // What only an option can say, and what a line is to blame for.
+    let google = "trace = \"traces/google/instance_usage-000000000000.json\"";
+    insta::assert_snapshot!("machine-lps", refused(google));
+    let bitbrains = "trace = \"traces/bitbrains\"\nformat = \"planetlab\"";
+    insta::assert_snapshot!("bad-line", refused(bitbrains));
+    let meta = "trace = \"traces/alibaba/container_meta.csv\"";
+    insta::assert_snapshot!("unknown-format", refused(meta));
+    let table = "trace = \"traces/own/mixed.csv\"\nformat = \"azure\"";
+    insta::assert_snapshot!("no-table", refused(table));
     let change = "[[change]]\nat = \"500ms\"\nguest = \"vm\"\nadd_vps = 1";
     insta::assert_snapshot!("added-vps", refused(&format!("{MIXED}{change}")));
 }

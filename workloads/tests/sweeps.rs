@@ -1,7 +1,7 @@
 //! Defaults, settings, sweeps and claims: what one file stands for.
 
 use apportion_workloads::{
-    Axis, Experiment, ExperimentError, Measure, Overrides, Payload, Setting, SettingError,
+    Axis, Experiment, ExperimentError, Measure, Ns, Overrides, Payload, Setting, SettingError,
 };
 use proptest::prelude::*;
 
@@ -387,4 +387,83 @@ proptest! {
             }
         }
     }
+}
+
+/// A file whose one guest has `payload`, and a default that only `bursts` has, with these lines below.
+fn with_default(payload: &str, lines: &str) -> String {
+    format!(
+        "schema = 1\nname = \"x\"\nwhy = \"y\"\n[defaults]\nrun = \"5ms\"\n[[guest]]\nname = \"one\"\npayload = \
+         \"{payload}\"\n{lines}\n"
+    )
+}
+
+#[test]
+fn a_default_goes_to_those_points_whose_payload_has_the_key() {
+    let every = "guest.one.every = \"20ms\"\n";
+    let swept = with_default(
+        "burn",
+        &format!(
+            "[[sweep.include]]\nguest.one.payload = \"burn\"\n[[sweep.include]]\nguest.one.payload = \"bursts\"\n{every}"
+        ),
+    );
+    let experiment = Experiment::parse(&swept, "x.toml").unwrap_or_else(|error| panic!("{error}"));
+    let points = experiment.points(&Overrides::default()).unwrap();
+    let payloads: Vec<Payload> = points.iter().map(|it| it.guests[0].payload).collect();
+    let bursts = Payload::Bursts {
+        every: Ns(20_000_000),
+        run: Ns(5_000_000),
+        random: false,
+    };
+    assert_eq!(payloads, [Payload::Burn, bursts]);
+    // The run that a claim compares with is one of those that may use it.
+    let claimed = with_default(
+        "burn",
+        "[[claim]]\nguest = \"one\"\nmeasure = \"share\"\nat_least = 1\nof = { guest.one.payload = \"yield-loop\" }",
+    );
+    assert!(Experiment::parse(&claimed, "x.toml").is_ok());
+}
+
+#[test]
+fn a_default_that_no_guest_of_any_point_can_have_is_a_mistake() {
+    let title = "error: `run` is a default that no guest can have";
+    for lines in [
+        "",
+        "[sweep]\nguest.one.payload = [\"burn\", \"vector\"]",
+        "[[claim]]\nguest = \"one\"\nmeasure = \"share\"\nat_least = 1\nof = { guest.one.weight = 200 }",
+    ] {
+        let error = Experiment::parse(&with_default("burn", lines), "x.toml").unwrap_err();
+        let told = error.to_string();
+        assert_eq!(told.matches(title).count(), 1, "{told}");
+        assert!(told.contains("x.toml:5:1"), "{told}");
+    }
+    // What the command line makes of the file is held to the same.
+    let text = with_default("yield-loop", "");
+    let experiment = Experiment::parse(&text, "x.toml").unwrap();
+    let set = |payload: &str| {
+        let set = Setting::parse(&format!("guest.one.payload={payload}")).unwrap();
+        experiment.points(&Overrides::new(vec![set], Vec::new()).unwrap())
+    };
+    assert!(set("burn").unwrap_err().to_string().contains(title));
+    assert!(set("yield-loop").is_ok());
+}
+
+#[test]
+fn a_value_in_another_base_is_the_same_value() {
+    let text = |values: &str| {
+        format!(
+            "schema = 1\nname = \"x\"\nwhy = \"y\"\n[[guest]]\nname = \"one\"\n[sweep]\nguest.one.weight = [{values}]\n"
+        )
+    };
+    let experiment = Experiment::parse(&text("0x10, 1_000"), "x.toml").unwrap();
+    let points = experiment.points(&Overrides::default()).unwrap();
+    let names: Vec<&str> = points.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["x[guest.one.weight=16]", "x[guest.one.weight=1000]"]
+    );
+    let twice = Experiment::parse(&text("16, 0o20"), "x.toml").unwrap_err();
+    assert!(
+        twice.to_string().contains("has the value 16 twice"),
+        "{twice}"
+    );
 }

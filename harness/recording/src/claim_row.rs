@@ -1,6 +1,7 @@
 //! What an experiment claims besides shares, and whether it held.
 
 use crate::rows::Verdict;
+use crate::units::time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -72,12 +73,10 @@ impl fmt::Display for ClaimRow {
 
 impl ClaimRow {
     fn figure(&self, value: f64) -> String {
-        match (self.unit.as_str(), value) {
-            ("%", _) => format!("{value:.2} %"),
-            ("per_s", _) => format!("{value:.0}/s"),
-            ("ns", 0.0..1e6) => format!("{:.1} us", value / 1e3),
-            ("ns", 1e6..1e9) => format!("{:.3} ms", value / 1e6),
-            ("ns", _) => format!("{:.3} s", value / 1e9),
+        match self.unit.as_str() {
+            "%" => format!("{value:.2} %"),
+            "per_s" => format!("{value:.0}/s"),
+            "ns" => time(value),
             _ => format!("{value:.2}"),
         }
     }

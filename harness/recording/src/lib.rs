@@ -11,11 +11,13 @@ mod ceiling;
 mod claim_row;
 mod counters;
 mod manifest;
+mod pace;
 mod reader;
 mod result_entry;
 mod rows;
 mod run_entry;
 mod table;
+mod units;
 mod writer;
 
 pub use ceiling::Ceiling;
@@ -38,6 +40,7 @@ pub use run_entry::{
     Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, ServiceEntry,
     WakeEntry, WakeStatistics,
 };
+pub use units::{counted, time};
 pub use writer::{RecordingError, Writer};
 
 /// The schema that this crate writes. It changes whenever a column does.

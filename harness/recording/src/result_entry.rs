@@ -1,5 +1,6 @@
 //! What a guest reports of itself, in numbers and in words.
 
+use crate::units::time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ pub struct ResultEntry {
 }
 
 /// How a value is told, by its name in the manifest: what stands before and after it.
-const TOLD: [(&str, &str, &str); 26] = [
+const TOLD: [(&str, &str, &str); 28] = [
     ("due_ns", "", " fell due"),
     ("received_ns", "", " received"),
     ("backlog_ns", "", " left over"),
@@ -49,6 +50,12 @@ const TOLD: [(&str, &str, &str); 26] = [
         "",
         " records overwritten before they were read",
     ),
+    ("work_scale", "charged ", " times its work"),
+    (
+        "pieces_late",
+        "",
+        " pieces of work given to it late by the host",
+    ),
     ("log_lines_dropped", "", " lines too many for the log"),
     ("response_p99_ns", "done within ", " (p99)"),
 ];
@@ -62,22 +69,15 @@ impl fmt::Display for ResultEntry {
                 let value = *self.values.get(*name)?;
                 let number = match name {
                     _ if name.ends_with("_ns") => time(value),
-                    _ if name.starts_with("stretch") => format!("{value:.1}"),
+                    _ if name.starts_with("stretch") || *name == "work_scale" => {
+                        format!("{value:.1}")
+                    }
                     _ => count(value),
                 };
                 Some(format!("{before}{number}{after}"))
             })
             .collect();
         f.write_str(&parts.join(", "))
-    }
-}
-
-/// In the unit of which there are one to a thousand.
-fn time(ns: f64) -> String {
-    match ns {
-        0.0..1e6 => format!("{:.1} us", ns / 1e3),
-        1e6..1e9 => format!("{:.3} ms", ns / 1e6),
-        _ => format!("{:.3} s", ns / 1e9),
     }
 }
 

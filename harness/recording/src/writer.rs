@@ -4,12 +4,14 @@ use crate::claim_row::ClaimRow;
 use crate::counters::{CounterFiles, Snapshot};
 use crate::files;
 use crate::manifest::Manifest;
+use crate::pace::Pace;
 use crate::rows::{BurstRow, DecisionRow, DemandRow, DispatchRow, EventRow, ShareRow, SummaryRow};
 use crate::table::Table;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Why a recording could not be written or read.
@@ -86,6 +88,8 @@ pub struct Writer {
     demand: Option<Table>,
     shares: Table,
     counters: CounterFiles,
+    /// Of the manifest.
+    pace: Pace,
 }
 
 impl Writer {
@@ -116,8 +120,10 @@ impl Writer {
     }
 
     fn begin(dir: &Path, manifest: &Manifest) -> Result<Writer, RecordingError> {
+        let begun = Instant::now();
         write_manifest(dir, manifest)?;
         let mut writer = Writer {
+            pace: Pace::since(begun),
             dispatches: Table::create::<DispatchRow>(dir, files::DISPATCHES)?,
             events: Table::create::<EventRow>(dir, files::EVENTS)?,
             bursts: Table::create::<BurstRow>(dir, files::BURSTS)?,
@@ -231,13 +237,45 @@ impl Writer {
         self.counters.flush()
     }
 
-    /// Replaces the manifest, whole or not at all.
+    /// Replaces the manifest, whole or not at all, unless that was done a moment ago: so that a sweep of a thousand
+    /// short runs spends its time on these, it is left out until twenty times what the last time took has passed, or
+    /// 2 s, and then owed: see [`Writer::manifest_before`]. [`Writer::finish`] always does it.
     ///
     /// # Errors
     /// Where the disk refuses it.
     pub fn manifest(&mut self, manifest: &Manifest) -> Result<(), RecordingError> {
         self.flush()?;
-        write_manifest(&self.dir, manifest)
+        let begun = Instant::now();
+        match self.pace.is_due(begun) {
+            true => self.replace_manifest(manifest, begun),
+            false => Ok(()),
+        }
+    }
+
+    /// Replaces the manifest before a run of this length, where it would be owed for more than 2 s at the run's end.
+    ///
+    /// # Errors
+    /// Where the disk refuses it.
+    pub fn manifest_before(
+        &mut self,
+        manifest: &Manifest,
+        length: Duration,
+    ) -> Result<(), RecordingError> {
+        let begun = Instant::now();
+        match self.pace.is_due_before(begun, length) {
+            true => self.replace_manifest(manifest, begun),
+            false => Ok(()),
+        }
+    }
+
+    fn replace_manifest(
+        &mut self,
+        manifest: &Manifest,
+        begun: Instant,
+    ) -> Result<(), RecordingError> {
+        write_manifest(&self.dir, manifest)?;
+        self.pace = Pace::since(begun);
+        Ok(())
     }
 
     /// Writes what was claimed of all runs, and whether it held.

@@ -1,4 +1,4 @@
-//! Measured time in cells: the finest pieces that any window, phase or step of convergence is made of.
+//! Time in cells: the finest pieces that any window, phase or step of convergence is made of.
 
 use super::window::Window;
 use super::{BIN, Precision};
@@ -17,20 +17,27 @@ pub(crate) struct Cell {
     pub(crate) precision: Precision,
 }
 
-/// All cells up to the latest that something fell into.
+/// All cells up to the latest that something fell into, from the start of the guests on.
 #[derive(Clone, Debug)]
 pub(crate) struct Cells {
     /// What is measured, as planned.
     pub(crate) measured: Range<Nanos>,
-    /// Where one cell ends and the next begins, in order; the first and last are those of `measured`.
+    /// Where one cell ends and the next begins, in order, from the start of the guests to the end of `measured`.
     borders: Vec<Nanos>,
     cells: Vec<Cell>,
     vps: usize,
 }
 
 impl Cells {
-    /// For `vps` VPs and `changes` at these times after measuring begins.
-    pub(crate) fn new(measured: Range<Nanos>, changes: &[Nanos], vps: usize) -> Cells {
+    /// For `vps` VPs that start at `start`, and `changes` at these times after measuring begins.
+    pub(crate) fn new(
+        start: Nanos,
+        measured: Range<Nanos>,
+        changes: &[Nanos],
+        vps: usize,
+    ) -> Cells {
+        let warm_up = measured.start.since(start);
+        let before = (1..warm_up.0.div_ceil(BIN.0)).map(|bin| measured.start - Nanos(bin * BIN.0));
         let length = measured.end.since(measured.start);
         let bins = (0..length.0.div_ceil(BIN.0)).map(|bin| Nanos(bin * BIN.0));
         let steps = changes
@@ -41,6 +48,8 @@ impl Cells {
             .filter(|&at| at < length)
             .chain([length])
             .map(|at| measured.start + at)
+            .chain(before)
+            .chain([start])
             .collect();
         borders.sort_unstable();
         borders.dedup();
@@ -86,6 +95,11 @@ impl Cells {
         }
     }
 
+    /// Begin of the first.
+    pub(crate) fn start(&self) -> Nanos {
+        self.borders[0]
+    }
+
     /// The cell that `at` falls into, if it is measured.
     pub(crate) fn at(&mut self, at: Nanos) -> Option<&mut Cell> {
         let inside = self.measured.contains(&at);
@@ -100,7 +114,7 @@ impl Cells {
         mut add: impl FnMut(&mut Window, f64),
     ) {
         let length = end.since(start).0 as f64;
-        let (from, until) = (start.max(self.measured.start), end.min(self.measured.end));
+        let (from, until) = (start.max(self.start()), end.min(self.measured.end));
         if from >= until || length == 0.0 {
             return;
         }
@@ -113,20 +127,24 @@ impl Cells {
         }
     }
 
-    /// Hands over the cells up to `until`: all of them, or those in bins that had ended before an interruption.
-    pub(crate) fn close(mut self, until: Nanos) -> Vec<Cell> {
-        let until = if until >= self.measured.end {
-            self.measured.end
+    /// Hands over the sums of the warm-up, and the measured cells up to `until`: all of them, or those in bins that
+    /// had ended before an interruption.
+    pub(crate) fn close(mut self, until: Nanos) -> (Vec<Window>, Vec<Cell>) {
+        let Range { start, end } = self.measured;
+        let until = if until >= end {
+            end
         } else {
-            let bins = until.since(self.measured.start).0 / BIN.0;
-            self.measured.start + Nanos(bins * BIN.0)
+            start + Nanos(until.since(start).0 / BIN.0 * BIN.0)
         };
-        let count = self.borders.partition_point(|&border| border <= until) - 1;
+        let count = |until| self.borders.partition_point(|&border| border <= until) - 1;
+        let (warm_up, count) = (count(start), count(until));
         if count > 0 {
             self.cell(count - 1);
         }
         self.cells.truncate(count);
-        self.cells
+        let measured = self.cells.split_off(warm_up);
+        let warm_up = self.cells.into_iter().map(|cell| cell.sums).collect();
+        (warm_up, measured)
     }
 }
 
@@ -137,7 +155,7 @@ mod tests {
     #[test]
     fn a_cut_divides_what_comes_from_what_has_been() {
         let ms = Nanos::from_millis;
-        let mut cells = Cells::new(ms(1000)..ms(1200), &[], 0);
+        let mut cells = Cells::new(ms(1000), ms(1000)..ms(1200), &[], 0);
         let idle = |cells: &mut Cells, from, to| {
             cells.spread(ms(from), ms(to), |window, part| window.idle += part);
         };
@@ -146,7 +164,7 @@ mod tests {
             cells.cut(ms(at));
         }
         idle(&mut cells, 1160, 1180);
-        let told = cells.close(ms(1200)).into_iter().map(|cell| cell.sums);
+        let told = cells.close(ms(1200)).1.into_iter().map(|cell| cell.sums);
         let told: Vec<_> = told.map(|it| (it.start, it.end, it.idle)).collect();
         assert_eq!(
             told,
@@ -162,15 +180,21 @@ mod tests {
     #[test]
     fn borders_are_those_of_bins_changes_and_steps() {
         let ms = Nanos::from_millis;
-        let cells = Cells::new(ms(1000)..ms(1250), &[ms(123)], 0);
+        let cells = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], 0);
         let told: Vec<u64> = cells.borders.iter().map(|at| at.0 / 1_000_000).collect();
         let steps = (0..13).map(|step| 1123 + 10 * step);
-        let mut expected: Vec<u64> = [1000, 1100, 1200, 1250].into_iter().chain(steps).collect();
+        let mut expected: Vec<u64> = [730, 800, 900, 1000, 1100, 1200, 1250]
+            .into_iter()
+            .chain(steps)
+            .collect();
         expected.sort_unstable();
         assert_eq!(told, expected);
-        let whole = Cells::new(ms(1000)..ms(1250), &[ms(123)], 0).close(ms(1250));
-        assert_eq!(whole.len(), expected.len() - 1);
-        assert_eq!(whole.last().unwrap().sums.end, ms(1250));
-        assert!(Cells::new(ms(0)..ms(250), &[], 0).close(ms(99)).is_empty());
+        let whole = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], 0);
+        let (warm_up, measured) = whole.close(ms(1250));
+        assert_eq!((warm_up.len(), measured.len()), (3, expected.len() - 1 - 3));
+        assert_eq!(measured.last().unwrap().sums.end, ms(1250));
+        let interrupted = Cells::new(ms(0), ms(100)..ms(350), &[], 0);
+        let (warm_up, measured) = interrupted.close(ms(199));
+        assert_eq!((warm_up.len(), measured.len()), (1, 0));
     }
 }

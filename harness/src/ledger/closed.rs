@@ -13,6 +13,8 @@ pub(crate) struct Closed {
     pub(crate) measured: Range<Nanos>,
     /// By VP: CPU time received before that, ns.
     pub(crate) warmed_up: Vec<f64>,
+    /// By VP: how many times the work that arrived for it it was charged, at least 1.
+    pub(crate) work_scale: Vec<f64>,
     /// When changes were due, each time once.
     pub(super) changes: Vec<Nanos>,
     /// By VP: when it began to exist.
@@ -38,6 +40,7 @@ impl Default for Closed {
             cells: Vec::new(),
             measured: Nanos::ZERO..Nanos::ZERO,
             warmed_up: Vec::new(),
+            work_scale: Vec::new(),
             changes: Vec::new(),
             begun: Vec::new(),
             gone: Vec::new(),

@@ -9,25 +9,30 @@ mod idleness;
 mod oracle;
 mod outlook;
 mod promise;
+mod state;
 mod wakes;
 mod window;
+mod wishes;
 
 use crate::plan::{Roster, change_times};
 use crate::statistics::quantile;
 use apportion_hypervisor::dispatch_log::{Dispatch, LogEntry, Reason};
-use apportion_hypervisor::{Action, Change, RunSpec};
-use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, What};
+use apportion_hypervisor::{Action, Change, Piece, RunSpec};
+use apportion_scheduler::{Controls, GuestId, Happened, LpId, Nanos, VpId, What};
 use cells::Cells;
 use idleness::Idleness;
-use promise::{Turn, declared_demand, demands};
+use promise::Promise;
+use state::Turn;
 use std::ops::Range;
 use wakes::Wakes;
+use wishes::{awaits_work, declared_demand, demands, scale};
 
 pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
 pub(crate) use outlook::Outlook;
 pub(crate) use wakes::{Wake, periodic_burst};
 pub(crate) use window::{VpSums, Window};
+pub(crate) use wishes::arrivals;
 
 /// The length of the shortest window that is judged.
 pub(crate) const BIN: Nanos = Nanos::from_millis(100);
@@ -68,8 +73,6 @@ pub(crate) struct Ledger {
     wakes: Wakes,
     idleness: Idleness,
     last_lp: Vec<Option<LpId>>,
-    /// By VP: CPU time received before measuring began, ns.
-    warmed_up: Vec<f64>,
 }
 
 impl Ledger {
@@ -83,7 +86,6 @@ impl Ledger {
             wakes: Wakes::new(spec, &roster.owners),
             idleness: Idleness::new(spec),
             last_lp: vec![None; roster.owners.len()],
-            warmed_up: vec![0.0; roster.owners.len()],
             spec: spec.clone(),
             roster: roster.clone(),
         }
@@ -133,7 +135,7 @@ impl Ledger {
             let from = at + self.spec.warm_up;
             let measured = from..from + self.spec.duration;
             let vps = self.last_lp.len();
-            self.cells = Some(Cells::new(measured, &change_times(&self.spec), vps));
+            self.cells = Some(Cells::new(at, measured, &change_times(&self.spec), vps));
         }
         let vps = self.roster.initial_vps_of(guest);
         self.turns.extend(vps.map(|vp| (at, Turn::Begins(vp))));
@@ -163,13 +165,14 @@ impl Ledger {
 
     fn enter_happened(&mut self, Happened { vp, at, what }: Happened) {
         let guest = self.roster.owners[vp.index()].0.index();
-        let declared = declared_demand(self.spec.guests[guest].payload).is_some();
+        let payload = self.spec.guests[guest].payload;
+        let told = declared_demand(payload).is_some() || awaits_work(payload);
         match what {
-            What::Slept if !declared => self.turns.push((at, Turn::Wants(vp, false))),
+            What::Slept if !told => self.turns.push((at, Turn::Wants(vp, false))),
             What::Woke { due } => {
                 let reserve = self.controls[guest].reserve.percent() / 100.0;
                 self.wakes.woke(vp, due, reserve);
-                if !declared {
+                if !told {
                     self.turns.push((due, Turn::Wants(vp, true)));
                 }
             }
@@ -198,12 +201,6 @@ impl Ledger {
         });
         if let Some(cell) = cells.at(start) {
             cell.sums.vps[vp].dispatches += 1.0;
-        }
-        let before = dispatch.start..dispatch.end.min(cells.measured.start);
-        if before.start < before.end {
-            let length = dispatch.end.since(dispatch.start).0 as f64;
-            let part = before.end.since(before.start).0 as f64 / length;
-            self.warmed_up[vp] += part * dispatch.ran.0 as f64;
         }
         if let Some(cell) = cells.at(dispatch.end) {
             cell.precision.migrations += u64::from(moved);
@@ -245,7 +242,8 @@ impl Ledger {
         let start = cells.measured.start;
         let mut precision = Precision::default();
         let mut windows = Vec::new();
-        for mut cell in cells.close(until) {
+        let (mut warm_up, measured) = cells.close(until);
+        for mut cell in measured {
             precision.overshoots.append(&mut cell.precision.overshoots);
             precision.migrations += cell.precision.migrations;
             precision.max_lag = precision.max_lag.max(cell.precision.max_lag);
@@ -253,38 +251,42 @@ impl Ledger {
         }
         precision.overshoots.sort_by(f64::total_cmp);
         let end = windows.last().map_or(start, |window| window.end);
-        let mut begun = vec![None; self.last_lp.len()];
-        let mut gone = begun.clone();
-        for (at, turn) in &self.turns {
-            match turn {
-                Turn::Begins(vp) => begun[vp.index()] = Some(*at),
-                Turn::Gone(guest) => {
-                    for vp in self.roster.vps_of(*guest) {
-                        gone[vp.index()].get_or_insert(*at);
-                    }
-                }
-                _ => {}
-            }
-        }
+        let (begun, gone) = lifetimes(&self.roster, &self.turns);
         let controls = |turn: &(Nanos, Turn)| match turn {
             (at, Turn::Controls(guest, controls)) => Some((*at, *guest, *controls)),
             _ => None,
         };
         let changes: Vec<Nanos> = changes.into_iter().map(|at| start + at).collect();
         let controls = self.turns.iter().filter_map(controls).collect();
-        let received = received(&self.roster, &begun, &gone, &windows);
+        let warmed_up = sum_of_received(&warm_up, begun.len());
+        let measured = sum_of_received(&windows, begun.len());
+        let mut turns = self.turns;
+        let mut work_scale = vec![1.0; begun.len()];
+        for (vp, (before, measured)) in warmed_up.iter().zip(&measured).enumerate() {
+            let Some(begun) = begun[vp] else { continue };
+            let id = VpId(vp as u32);
+            let pieces = || arrivals(&self.spec, &self.roster, id, (begun, gone[vp]), end);
+            let scale = scale(pieces(), before + measured);
+            let arrives = |it: Piece| (it.at, Turn::Arrives(id, it.run.0 as f64 * scale));
+            turns.extend(pieces().map(arrives));
+            work_scale[vp] = scale;
+        }
+        // Entries come nearly in order, and a VP wakes when it was due.
+        turns.sort_by_key(|(at, _)| *at);
+        let received = part_received(&self.roster, (&begun, &gone), &(start..end), &measured);
         let demands = demands(&self.spec, &received);
-        let reserves_kept =
-            promise::integrate(&self.spec, &self.roster, demands, self.turns, &mut windows);
+        let mut promise = Promise::new(&self.spec, &self.roster, demands, &turns);
+        promise.settle(&mut warm_up, |_, _| false);
         let passed = |of: &[Nanos], cell: &Window| of.partition_point(|at| *at <= cell.start);
         let piece = |cell: &Window| {
             let bin = cell.start.since(start).0 / BIN.0;
             (bin, passed(&changes, cell), passed(&self.cuts, cell))
         };
-        window::expect(&mut windows, |a, b| piece(a) == piece(b));
+        let reserves_kept = promise.settle(&mut windows, |a, b| piece(a) == piece(b));
         Closed {
             measured: start..end,
-            warmed_up: self.warmed_up,
+            warmed_up,
+            work_scale,
             begun,
             gone,
             controls,
@@ -298,25 +300,48 @@ impl Ledger {
     }
 }
 
-/// By guest, the part of an LP that each of its VPs received while it was there.
-fn received(
+/// By VP, when it began to exist, and when its guest was gone.
+fn lifetimes(roster: &Roster, turns: &[(Nanos, Turn)]) -> (Vec<Option<Nanos>>, Vec<Option<Nanos>>) {
+    let mut begun = vec![None; roster.owners.len()];
+    let mut gone = begun.clone();
+    for (at, turn) in turns {
+        match turn {
+            Turn::Begins(vp) => begun[vp.index()] = Some(*at),
+            Turn::Gone(guest) => {
+                for vp in roster.vps_of(*guest) {
+                    gone[vp.index()].get_or_insert(*at);
+                }
+            }
+            _ => {}
+        }
+    }
+    (begun, gone)
+}
+
+/// By VP, ns.
+fn sum_of_received(windows: &[Window], vps: usize) -> Vec<f64> {
+    let each = |vp: usize| windows.iter().map(move |window| window.vps[vp].received);
+    (0..vps).map(|vp| each(vp).sum()).collect()
+}
+
+/// By guest, the part of an LP that each of its VPs received while it was there and `measured`, of what each VP
+/// `received` then, ns.
+fn part_received(
     roster: &Roster,
-    begun: &[Option<Nanos>],
-    gone: &[Option<Nanos>],
-    windows: &[Window],
+    (begun, gone): (&[Option<Nanos>], &[Option<Nanos>]),
+    measured: &Range<Nanos>,
+    received: &[f64],
 ) -> Vec<f64> {
-    let whole = window::merge(windows)
-        .unwrap_or_else(|| Window::empty(Nanos::ZERO, Nanos::ZERO, begun.len()));
     let of = |guest: GuestId| {
         let vps = roster.vps_of(guest);
         let there = vps.iter().filter_map(|vp| {
-            let from = begun[vp.index()]?.max(whole.start);
-            let until = gone[vp.index()].map_or(whole.end, |at| at.min(whole.end));
+            let from = begun[vp.index()]?.max(measured.start);
+            let until = gone[vp.index()].map_or(measured.end, |at| at.min(measured.end));
             Some(until.since(from).0 as f64)
         });
         match there.sum::<f64>() {
             0.0 => 0.0,
-            there => whole.sum(vps, |vp| vp.received) / there,
+            there => vps.iter().map(|vp| received[vp.index()]).sum::<f64>() / there,
         }
     };
     roster.guests().map(of).collect()

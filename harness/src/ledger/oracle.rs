@@ -1,10 +1,10 @@
 //! The formula, asked again and again: which part of an LP each guest's VPs are promised.
 
-use super::promise::State;
+use super::state::State;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::{Controls, ReserveModel, WeightScope};
 use apportion_workloads::expected::{Claim, expected, expected_with_affinity};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Parts of an LP that differ by less are equal.
 pub(super) const EQUAL: f64 = 1e-6;
@@ -35,20 +35,23 @@ struct Kind {
     sharers: u32,
 }
 
-/// Which LPs are on line, and how many VPs of each kind want to run.
-type Question = (Vec<bool>, Vec<(Kind, u32)>);
-
 /// The formula with a memory: few different sets of VPs want to run at a time.
 #[derive(Debug)]
 pub(super) struct Oracle {
     scope: WeightScope,
     model: ReserveModel,
-    /// By guest, the demand of each of its VPs as a part of an LP; `None` where its sleeps tell it.
+    /// By guest, the demand of each of its VPs as a part of an LP; `None` where its work or its sleeps tell it.
     pub(super) demand: Vec<Option<f64>>,
     /// By guest, an index into `affinities`.
     affinity: Vec<usize>,
     affinities: Vec<Option<Vec<u32>>>,
-    known: BTreeMap<Question, Vec<Part>>,
+    /// All kinds that there have been.
+    kinds: Vec<Kind>,
+    numbers: BTreeMap<Kind, usize>,
+    /// By guest, its latest kind and the number of that.
+    latest: Vec<Option<(Kind, usize)>>,
+    /// By the LPs that are on line and how many VPs of each kind want to run: what each kind is promised.
+    known: HashMap<Vec<u32>, Vec<Option<Part>>>,
 }
 
 impl Oracle {
@@ -66,53 +69,68 @@ impl Oracle {
         Oracle {
             scope: spec.weight_scope,
             model: spec.reserve_model,
-            demand,
             affinity: affinity.collect(),
             affinities,
-            known: BTreeMap::new(),
+            kinds: Vec::new(),
+            numbers: BTreeMap::new(),
+            latest: vec![None; demand.len()],
+            known: HashMap::new(),
+            demand,
         }
     }
 
     /// By guest; `None` where none of its VPs wants to run.
     pub(super) fn solve(&mut self, state: &State) -> Vec<Option<Part>> {
-        let kinds: Vec<Option<Kind>> = state
-            .wanting
-            .iter()
-            .enumerate()
-            .map(|(guest, &wanting)| {
-                (wanting > 0).then(|| Kind {
-                    controls: state.controls[guest],
-                    demand: self.demand[guest].unwrap_or(1.0).to_bits(),
-                    affinity: self.affinity[guest],
-                    sharers: match self.scope {
-                        WeightScope::Vp => 1,
-                        WeightScope::Guest => wanting,
-                    },
-                })
-            })
-            .collect();
-        let mut counts: BTreeMap<Kind, u32> = BTreeMap::new();
-        for (kind, wanting) in kinds.iter().zip(&state.wanting) {
-            if let Some(kind) = kind {
-                *counts.entry(*kind).or_default() += wanting;
+        let lps = state.online.len();
+        let mut question: Vec<u32> = state.online.iter().map(|on| u32::from(*on)).collect();
+        question.resize(lps + self.kinds.len(), 0);
+        let mut numbers = Vec::with_capacity(state.wanting.len());
+        for (guest, &wanting) in state.wanting.iter().enumerate() {
+            let number = (wanting > 0).then(|| self.number(guest, wanting, state));
+            if let Some(number) = number {
+                question.resize(lps + self.kinds.len(), 0);
+                question[lps + number] += wanting;
             }
-        }
-        let order: Vec<Kind> = counts.keys().copied().collect();
-        let question = (state.online.clone(), counts.into_iter().collect());
-        if self.known.len() > KEPT {
-            self.known.clear();
+            numbers.push(number);
         }
         if !self.known.contains_key(&question) {
-            let parts = self.answer(&question);
+            if self.known.len() > KEPT {
+                self.known.clear();
+            }
+            let parts = self.answer(&state.online, &question[lps..]);
             self.known.insert(question.clone(), parts);
         }
         let parts = &self.known[&question];
-        let part = |kind: &Kind| order.binary_search(kind).ok().map(|at| parts[at]);
-        kinds.iter().map(|kind| part(kind.as_ref()?)).collect()
+        numbers.into_iter().map(|number| parts[number?]).collect()
     }
 
-    /// By kind.
-    fn answer(&self, (online, kinds): &Question) -> Vec<Part> {
+    /// The number of the kind that the VPs of a guest are of.
+    fn number(&mut self, guest: usize, wanting: u32, state: &State) -> usize {
+        let kind = Kind {
+            controls: state.controls[guest],
+            demand: self.demand[guest].unwrap_or(1.0).to_bits(),
+            affinity: self.affinity[guest],
+            sharers: match self.scope {
+                WeightScope::Vp => 1,
+                WeightScope::Guest => wanting,
+            },
+        };
+        if let Some((latest, number)) = self.latest[guest]
+            && latest == kind
+        {
+            return number;
+        }
+        let number = *self.numbers.entry(kind).or_insert_with(|| {
+            self.kinds.push(kind);
+            self.kinds.len() - 1
+        });
+        self.latest[guest] = Some((kind, number));
+        number
+    }
+
+    /// By kind, of each of which so many VPs want to run; `None` where none does.
+    fn answer(&self, online: &[bool], wanting: &[u32]) -> Vec<Option<Part>> {
+        let kinds = || self.kinds.iter().zip(wanting);
         let claim = |kind: &Kind| {
             let claim = Claim::scoped(&kind.controls, kind.sharers, self.scope);
             Claim {
@@ -120,11 +138,7 @@ impl Oracle {
                 ..claim
             }
         };
-        let each = || {
-            kinds
-                .iter()
-                .flat_map(|(kind, vps)| vec![kind; *vps as usize])
-        };
+        let each = || kinds().flat_map(|(kind, vps)| std::iter::repeat_n(kind, *vps as usize));
         let lps = online.iter().filter(|online| **online).count();
         let solved = if self.affinities.iter().all(Option::is_none) {
             expected(
@@ -141,11 +155,14 @@ impl Oracle {
         };
         let contended = solved.iter().sum::<f64>() >= lps as f64 - EQUAL;
         let mut first = 0;
-        let part = |(kind, vps): &(Kind, u32)| {
+        let part = |(kind, vps): (&Kind, &u32)| {
+            if *vps == 0 {
+                return None;
+            }
             let (x, upper) = (solved[first], claim(kind).upper);
             let demand = f64::from_bits(kind.demand);
             first += *vps as usize;
-            Part {
+            Some(Part {
                 x,
                 upper,
                 carries: if contended {
@@ -154,8 +171,8 @@ impl Oracle {
                 } else {
                     x >= 1.0 - EQUAL || x < upper - EQUAL
                 },
-            }
+            })
         };
-        kinds.iter().map(part).collect()
+        kinds().map(part).collect()
     }
 }

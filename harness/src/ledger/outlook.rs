@@ -1,8 +1,9 @@
 //! The promise while a run is still going on, for whoever watches: what VPs should have received since the last look.
 
 use super::oracle::Oracle;
-use super::promise::{State, Turn, declared_demands};
+use super::state::{State, Turn};
 use super::window::{Window, expect};
+use super::wishes::declared_demands;
 use crate::plan::Roster;
 use apportion_hypervisor::RunSpec;
 use apportion_hypervisor::dispatch_log::LogEntry;
@@ -28,7 +29,8 @@ impl Outlook {
     pub(crate) fn new(spec: &RunSpec, roster: &Roster) -> Outlook {
         Outlook {
             roster: roster.clone(),
-            state: State::new(spec, roster),
+            // What arrives is seen by its VP waking: looked at from close by, that is enough.
+            state: State::new(spec, roster, |_| false),
             oracle: Oracle::new(spec, declared_demands(spec)),
             now: None,
             window: Window::empty(Nanos::ZERO, Nanos::ZERO, roster.owners.len()),
@@ -102,7 +104,7 @@ impl Outlook {
             vp.received = *received;
         }
         window[0].idle = idle;
-        expect(&mut window, |_, _| true);
+        expect(&mut window);
         known.then(|| window[0].vps.iter().map(|vp| vp.expected).collect())
     }
 }

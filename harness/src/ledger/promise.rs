@@ -1,226 +1,195 @@
-//! What the formula promises over time: solved anew whenever somebody sleeps, wakes, or is changed.
+//! What the formula promises over time: solved anew whenever somebody sleeps, wakes, has done its work, or is changed.
 
 use super::oracle::{EQUAL, Oracle};
-use super::window::{VpSums, Window};
+use super::state::{Rates, State, Turn};
+use super::window::{Kept, Window, expect, merge};
+use super::wishes::awaits_work;
 use crate::plan::Roster;
-use apportion_hypervisor::{GuestSpec, Payload, RunSpec};
-use apportion_scheduler::{Controls, GuestId, LpId, Nanos, VpId};
+use apportion_hypervisor::RunSpec;
+use apportion_scheduler::{GuestId, Nanos};
 
-/// Something that the promise depends on.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Turn {
-    /// A VP exists from now on, and wants to run.
-    Begins(VpId),
-    /// A VP wants to run, or no longer does.
-    Wants(VpId, bool),
-    /// A guest is gone.
-    Gone(GuestId),
-    /// A guest has other controls.
-    Controls(GuestId, Controls),
-    /// An LP is on line or not.
-    Lp(LpId, bool),
-}
+/// What is lost may differ so much, ns, from what is missing to promises: a hundred thousandth of a piece of time.
+const PRECISION: f64 = 1e3;
 
-/// By guest, the demand that its payload declares, as a part of one LP; `None` where its sleeps are recorded instead.
-pub(super) fn declared_demands(spec: &RunSpec) -> Vec<Option<f64>> {
-    let guests = spec.guests.iter();
-    guests.map(|guest| declared_demand(guest.payload)).collect()
-}
+/// Of a piece of time so many attempts are made to find what is kept of promises.
+const ATTEMPTS: u32 = 100;
 
-/// What guests turned out to want, having received these parts of an LP per
-/// VP. One that paces itself wants more than it declares: sleeping and waking
-/// cost it time, and work takes longer than it thinks on a host that is busy.
-pub(super) fn demands(spec: &RunSpec, received: &[f64]) -> Vec<Option<f64>> {
-    let declared = declared_demands(spec).into_iter();
-    let of = |((declared, received), guest): ((Option<f64>, &f64), &GuestSpec)| {
-        let paces_itself = !matches!(guest.payload, Payload::Periodic { .. });
-        declared.map(|declared| match paces_itself {
-            true => declared.max(received.min(1.0)),
-            false => declared,
-        })
-    };
-    declared.zip(received).zip(&spec.guests).map(of).collect()
-}
-
-/// The demand that a payload declares.
-pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
-    match payload {
-        Payload::Periodic { period, run }
-        | Payload::Probe { period, run }
-        | Payload::Bursts {
-            every: period,
-            run,
-            random: false,
-        } => Some(run.0 as f64 / period.0 as f64),
-        _ => None,
-    }
-}
-
-/// Adds the promise to `windows`, which follow each other. Returns the least
-/// part of the reserves that the LPs on line left room for, where it is below 1.
-pub(super) fn integrate(
-    spec: &RunSpec,
-    roster: &Roster,
-    demands: Vec<Option<f64>>,
-    mut turns: Vec<(Nanos, Turn)>,
-    mut windows: &mut [Window],
-) -> Option<f64> {
-    // Entries come nearly in order, and a VP wakes when it was due.
-    turns.sort_by_key(|(at, _)| *at);
-    let mut state = State::new(spec, roster);
-    let mut oracle = Oracle::new(spec, demands);
-    let mut kept: f64 = 1.0;
-    for (index, (from, turn)) in turns.iter().enumerate() {
-        state.apply(*turn);
-        let until = turns.get(index + 1).map_or(Nanos(u64::MAX), |(at, _)| *at);
-        let before = windows.iter().take_while(|window| window.end <= *from);
-        let passed = before.count();
-        windows = &mut windows[passed..];
-        if windows.is_empty() {
-            break;
-        }
-        if until <= windows[0].start.max(*from) {
-            continue;
-        }
-        let rates = state.rates(&mut oracle);
-        kept = kept.min(rates.reserves_kept);
-        for window in windows.iter_mut().take_while(|window| window.start < until) {
-            let span = until.min(window.end).since(window.start.max(*from)).0 as f64;
-            rates.add(span, window);
-        }
-    }
-    (kept < 1.0 - EQUAL).then_some(kept)
-}
-
-/// Who wants to run, and with which controls.
+/// The promise of a run.
 #[derive(Debug)]
-pub(super) struct State {
-    roster: Roster,
-    pub(super) controls: Vec<Controls>,
-    pub(super) online: Vec<bool>,
-    present: Vec<bool>,
-    wants: Vec<bool>,
-    /// By guest: VPs that want to run.
-    pub(super) wanting: Vec<u32>,
+pub(super) struct Promise<'a> {
+    course: Course<'a>,
+    oracle: Oracle,
+    /// Whether there are VPs that want to run while work is left for them.
+    awaits_work: bool,
 }
 
-impl State {
-    pub(super) fn new(spec: &RunSpec, roster: &Roster) -> State {
-        State {
-            roster: roster.clone(),
-            controls: spec.guests.iter().map(|guest| guest.controls).collect(),
-            online: vec![true; spec.lps as usize],
-            present: vec![false; roster.owners.len()],
-            wants: vec![false; roster.owners.len()],
-            wanting: vec![0; spec.guests.len()],
+impl<'a> Promise<'a> {
+    /// With `demands` as parts of an LP, by guest, where they are known so; `turns` are in order of time.
+    pub(super) fn new(
+        spec: &RunSpec,
+        roster: &Roster,
+        demands: Vec<Option<f64>>,
+        turns: &'a [(Nanos, Turn)],
+    ) -> Promise<'a> {
+        let awaits = |guest: GuestId| awaits_work(spec.guests[guest.index()].payload);
+        Promise {
+            course: Course {
+                state: State::new(spec, roster, awaits),
+                rates: None,
+                turns,
+                now: 0.0,
+            },
+            oracle: Oracle::new(spec, demands),
+            awaits_work: roster.guests().any(awaits),
         }
     }
 
-    pub(super) fn apply(&mut self, turn: Turn) {
-        match turn {
-            Turn::Begins(vp) => {
-                self.present[vp.index()] = true;
-                self.want(vp, true);
-            }
-            // A crashed guest's VPs may still be told of.
-            Turn::Wants(vp, wants) => self.want(vp, wants && self.present[vp.index()]),
-            Turn::Gone(guest) => {
-                for index in 0..self.roster.vps_of(guest).len() {
-                    let vp = self.roster.vps_of(guest)[index];
-                    self.present[vp.index()] = false;
-                    self.want(vp, false);
-                }
-            }
-            Turn::Controls(guest, controls) => self.controls[guest.index()] = controls,
-            Turn::Lp(lp, online) => self.online[lp.index()] = online,
+    /// Adds the promise to `windows`, which follow each other and those before, and works out what of it each VP may
+    /// expect. What is lost is told by pieces of at most [`BIN`](super::BIN), cut where changes are due or made by
+    /// hand: `same_piece` says whether two windows are of one piece. A longer window expects the sum of its pieces,
+    /// so that a loss counts where it happened, as it does in the scheduler's own account.
+    ///
+    /// Returns the least part of the reserves that the LPs on line left room for, where it is below 1.
+    pub(super) fn settle(
+        &mut self,
+        windows: &mut [Window],
+        same_piece: impl Fn(&Window, &Window) -> bool,
+    ) -> Option<f64> {
+        let mut reserves: f64 = 1.0;
+        for piece in windows.chunk_by_mut(same_piece) {
+            // When work is done depends on what is lost meanwhile.
+            let kept = if self.awaits_work {
+                self.kept(piece)
+            } else {
+                Kept::ALL
+            };
+            reserves = reserves.min(self.course.pass(piece, kept, &mut self.oracle));
+            expect(piece);
         }
+        (reserves < 1.0 - EQUAL).then_some(reserves)
     }
 
-    fn want(&mut self, vp: VpId, wants: bool) {
-        let before = std::mem::replace(&mut self.wants[vp.index()], wants);
-        let wanting = &mut self.wanting[self.roster.owners[vp.index()].0.index()];
-        *wanting = *wanting + u32::from(wants) - u32::from(before);
-    }
-
-    /// What every VP accumulates from now on.
-    pub(super) fn rates(&self, oracle: &mut Oracle) -> Rates {
-        let parts = oracle.solve(self);
-        let mut reserves_kept: f64 = 1.0;
-        let vps = self.roster.owners.iter().enumerate().map(|(vp, owner)| {
-            let guest = owner.0.index();
-            let reserve = self.controls[guest].reserve.percent() / 100.0;
-            let mut rate = VpSums::default();
-            if self.present[vp] {
-                rate.present = 1.0;
-                rate.cap = self.controls[guest].cap.percent() / 100.0;
-                rate.reserve = reserve;
-            }
-            if let (true, Some(part)) = (self.wants[vp], &parts[guest]) {
-                let held = reserve.min(part.upper);
-                if part.x < held - EQUAL {
-                    rate.reserve = part.x;
-                    reserves_kept = reserves_kept.min(part.x / held);
-                }
-                if oracle.demand[guest].is_none() {
-                    rate.wanted = 1.0;
-                }
-                match part.carries {
-                    true => rate.carrying = part.x,
-                    false => rate.limited = part.x,
-                }
-            }
-            rate
-        });
-        Rates {
-            vps: vps.collect(),
-            lps: self.online.iter().filter(|online| **online).count() as f64,
-            reserves_kept,
-        }
-    }
-}
-
-/// Per ns of wall time.
-pub(super) struct Rates {
-    vps: Vec<VpSums>,
-    lps: f64,
-    reserves_kept: f64,
-}
-
-impl Rates {
-    pub(super) fn add(&self, span: f64, window: &mut Window) {
-        window.wall += span * self.lps;
-        for (sums, rate) in window.vps.iter_mut().zip(&self.vps) {
-            sums.carrying += span * rate.carrying;
-            sums.limited += span * rate.limited;
-            sums.cap += span * rate.cap;
-            sums.reserve += span * rate.reserve;
-            sums.wanted += span * rate.wanted;
-            sums.present += span * rate.present;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{burners, planned_as};
-    use apportion_hypervisor::Ns;
-
-    #[test]
-    fn what_a_guest_that_paces_itself_received_counts_as_wanted_where_it_is_more() {
-        let mut spec = planned_as(burners(&[("a", 100), ("b", 100), ("c", 100), ("d", 100)])).spec;
-        let (period, run) = (Ns(10), Ns(4));
-        spec.guests[0].payload = Payload::Periodic { period, run };
-        spec.guests[1].payload = Payload::Probe { period, run };
-        spec.guests[2].payload = Payload::Bursts {
-            every: period,
-            run,
-            random: false,
+    /// What of the promise is kept in a piece of time, so that what is missing to promises is what was lost.
+    fn kept(&mut self, piece: &[Window]) -> Kept {
+        let mut with = |carrying, limited| {
+            let mut windows = piece.to_vec();
+            let kept = Kept { carrying, limited };
+            self.course
+                .clone()
+                .pass(&mut windows, kept, &mut self.oracle);
+            merge(&windows).unwrap_or_else(|| Window::empty(Nanos::ZERO, Nanos::ZERO, 0))
         };
-        let told = |received| demands(&spec, &[received; 4]);
-        assert_eq!(told(0.5), [Some(0.4), Some(0.5), Some(0.5), None]);
-        // One that is starved still wants what it declares; none can use more than an LP.
-        assert_eq!(told(0.1), [Some(0.4), Some(0.4), Some(0.4), None]);
-        assert_eq!(told(1.1), [Some(0.4), Some(1.0), Some(1.0), None]);
+        let whole = with(1.0, 1.0);
+        let (lost, delivered) = (whole.wall - whole.delivered(), whole.delivered());
+        let carrying = crossing(-lost, whole.kept().carrying, |kept| {
+            (1.0 - kept) * with(kept, 1.0).total(|vp| vp.carrying) - lost
+        });
+        if carrying > 0.0 {
+            return Kept {
+                carrying,
+                limited: 1.0,
+            };
+        }
+        // More was lost than those that it is missing to had.
+        let beyond = |kept, sums: &Window| delivered - kept * sums.total(|vp| vp.limited);
+        let others = with(0.0, 1.0);
+        let guess = others.kept().limited;
+        let limited = crossing(beyond(1.0, &others), guess, |kept| {
+            beyond(kept, &with(0.0, kept))
+        });
+        Kept { carrying, limited }
+    }
+}
+
+/// Where between 0 and 1 `f`, which falls, is zero, perhaps near `guess`; the end that is nearest to it where it is
+/// nowhere so. `below` is what it is at 1.
+fn crossing(mut below: f64, guess: f64, mut f: impl FnMut(f64) -> f64) -> f64 {
+    let mut high = 1.0;
+    if below >= -PRECISION {
+        return high;
+    }
+    let (mut low, mut above) = (guess, f(guess));
+    if above.abs() <= PRECISION {
+        return guess;
+    }
+    if above < 0.0 {
+        (high, below) = (low, above);
+        (low, above) = (0.0, f(0.0));
+        if above <= PRECISION {
+            return low;
+        }
+    }
+    // By the Illinois method: an end that stays counts for half.
+    let mut last = 0.0;
+    for _ in 0..ATTEMPTS {
+        let at = low + (high - low) * above / (above - below);
+        let value = f(at);
+        if value.abs() <= PRECISION {
+            return at;
+        }
+        if value > 0.0 {
+            (low, above) = (at, value);
+            if last > 0.0 {
+                below /= 2.0;
+            }
+        } else {
+            (high, below) = (at, value);
+            if last < 0.0 {
+                above /= 2.0;
+            }
+        }
+        last = value;
+    }
+    (low + high) / 2.0
+}
+
+/// The promise on its way through time.
+#[derive(Clone, Debug)]
+struct Course<'a> {
+    state: State,
+    /// Those of the present state, once they are asked for.
+    rates: Option<Rates>,
+    /// Those that are to come.
+    turns: &'a [(Nanos, Turn)],
+    /// On the engine's clock, ns.
+    now: f64,
+}
+
+impl Course<'_> {
+    /// Passes through `windows`, so much of promises being kept. Returns the least part of the reserves that there
+    /// was room for.
+    fn pass(&mut self, windows: &mut [Window], kept: Kept, oracle: &mut Oracle) -> f64 {
+        let mut reserves: f64 = 1.0;
+        for window in windows {
+            let end = window.end.0 as f64;
+            self.now = self.now.max(window.start.0 as f64);
+            while self.now < end {
+                while let Some(((at, turn), rest)) = self.turns.split_first()
+                    && at.0 as f64 <= self.now
+                {
+                    self.state.apply(*turn);
+                    self.rates = None;
+                    self.turns = rest;
+                }
+                let rates = self.rates.get_or_insert_with(|| self.state.rates(oracle));
+                reserves = reserves.min(rates.reserves_kept);
+                let turns = self
+                    .turns
+                    .first()
+                    .map_or(end, |(at, _)| end.min(at.0 as f64));
+                let (to_turn, to_done) = (turns - self.now, self.state.until_done(rates, kept));
+                rates.add(to_turn.min(to_done), window);
+                let done = self.state.work(rates, kept, to_turn.min(to_done));
+                self.now = if to_done < to_turn {
+                    self.now + to_done
+                } else {
+                    turns
+                };
+                if done {
+                    self.rates = None;
+                }
+            }
+        }
+        reserves
     }
 }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::plan::burners;
-use apportion_hypervisor::{Ns, Payload};
+use apportion_hypervisor::{Ns, Payload, Piece, RecordedDemand};
 use apportion_scheduler::VpId;
+use std::sync::Arc;
 
 const MS: u64 = 1_000_000;
 
@@ -124,6 +125,35 @@ fn a_sleep_counts_from_where_it_began_to_when_it_was_due() {
     let whole = ledger.close(ms(1350)).whole().unwrap();
     assert!((whole.vps[1].carrying - 0.25 * 210e6).abs() < 1.0);
     assert!((whole.vps[0].carrying - 0.75 * 210e6 - 40e6).abs() < 1.0);
+}
+
+/// By guest, ms, where work of `run` ms arrives for the first 110 ms after it started, and `lost` ms of the first 100
+/// ms that are measured are lost.
+fn expected_of_replay(run: u64, lost: u64) -> Vec<f64> {
+    let mut spec = spec();
+    spec.guests[0].payload = Payload::Replay;
+    let pieces = vec![Piece {
+        at: ms(110),
+        run: ms(run),
+    }];
+    spec.guests[0].demand = Some(Arc::new(RecordedDemand { vps: vec![pieces] }));
+    let mut ledger = started(&spec);
+    // The other takes all that there is: what is received must not count.
+    ledger.enter(&dispatch(1, ms(1000), ms(1200 - lost), ms(200 - lost)));
+    ledger.enter(&dispatch(1, ms(1200), ms(1350), ms(150)));
+    let whole = ledger.close(ms(1350)).whole().unwrap();
+    let expected = whole.vps.iter().map(|vp| vp.expected);
+    expected.map(|it| (it / 1e3).round() / 1e3).collect()
+}
+
+#[test]
+fn work_that_arrives_is_expected_to_be_done_whatever_is_lost_meanwhile() {
+    assert_eq!(expected_of_replay(30, 0), [30.0, 220.0]);
+    assert_eq!(expected_of_replay(30, 20), [30.0, 200.0]);
+    // All that is left of the first 100 ms is not enough for it.
+    assert_eq!(expected_of_replay(30, 80), [30.0, 140.0]);
+    // 240 ms in all at 3 : 1, after 10 ms without.
+    assert_eq!(expected_of_replay(300, 0), [180.0, 70.0]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) struct VpSums {
     pub(crate) carrying: f64,
     /// The same where it gets that whatever is lost.
     pub(crate) limited: f64,
-    /// What is left of both, worked out piece by piece: see [`expect`].
+    /// What is left of both, worked out piece by piece: see [`Promise`](super::promise::Promise).
     pub(crate) expected: f64,
     /// ∫ of its cap while it exists.
     pub(crate) cap: f64,
@@ -45,6 +45,25 @@ impl VpSums {
         self.reserve += more.reserve;
         self.wanted += more.wanted;
         self.present += more.present;
+    }
+}
+
+/// Which part, 0 to 1, is left of what is promised, given what the LPs lost: see [`Window::kept`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kept {
+    pub(super) carrying: f64,
+    pub(super) limited: f64,
+}
+
+impl Kept {
+    pub(super) const ALL: Kept = Kept {
+        carrying: 1.0,
+        limited: 1.0,
+    };
+
+    /// What is left of both.
+    pub(super) fn of(self, sums: &VpSums) -> f64 {
+        sums.carrying * self.carrying + sums.limited * self.limited
     }
 }
 
@@ -98,7 +117,7 @@ impl Window {
         self.sum(vps, |vp| vp.expected)
     }
 
-    /// How much of `carrying` and of `limited` is left of the promise, each 0 to 1, given what the LPs lost.
+    /// How much of `carrying` and of `limited` is left of the promise, given what the LPs lost.
     ///
     /// Where the formula's parts x use up all LPs, what the LPs lose is missing
     /// to everybody in proportion to x, but for a VP that gets all of its
@@ -113,15 +132,15 @@ impl Window {
     ///
     /// and no more than was delivered. Where nobody is limited that is
     /// `carrying · delivered / wall`.
-    pub(super) fn kept(&self) -> (f64, f64) {
+    pub(super) fn kept(&self) -> Kept {
         let (carrying, limited) = (self.total(|vp| vp.carrying), self.total(|vp| vp.limited));
         let delivered = self.delivered();
         let part = |part: f64, of: f64| if of > 0.0 { part / of } else { 1.0 };
         let lost = self.wall - delivered;
-        (
-            part(carrying - lost, carrying).max(0.0),
-            part(delivered, limited).min(1.0),
-        )
+        Kept {
+            carrying: part(carrying - lost, carrying).max(0.0),
+            limited: part(delivered, limited).min(1.0),
+        }
     }
 
     /// Makes it longer by the window that follows it.
@@ -135,19 +154,12 @@ impl Window {
     }
 }
 
-/// Works out what each VP may expect in `cells`, which follow each other.
-///
-/// What is lost is told by pieces of at most [`BIN`](super::BIN), cut where
-/// changes are due or made by hand: `same_piece` says whether two cells are of one piece. A
-/// longer window expects the sum of its pieces, so that a loss counts where it
-/// happened, as it does in the scheduler's own account.
-pub(super) fn expect(cells: &mut [Window], same_piece: impl Fn(&Window, &Window) -> bool) {
-    for piece in cells.chunk_by_mut(|a, b| same_piece(a, b)) {
-        let Some(sums) = merge(piece) else { continue };
-        let (carrying, limited) = sums.kept();
-        for vp in piece.iter_mut().flat_map(|cell| &mut cell.vps) {
-            vp.expected = vp.carrying * carrying + vp.limited * limited;
-        }
+/// Works out what each VP may expect in a piece of time, from what was lost in all of it.
+pub(super) fn expect(piece: &mut [Window]) {
+    let Some(sums) = merge(piece) else { return };
+    let kept = sums.kept();
+    for vp in piece.iter_mut().flat_map(|window| &mut window.vps) {
+        vp.expected = kept.of(vp);
     }
 }
 
@@ -169,7 +181,7 @@ mod tests {
             wall,
             ..Window::empty(Nanos(0), Nanos(100), 0)
         }];
-        expect(&mut cells, |_, _| true);
+        expect(&mut cells);
         cells[0].vps.iter().map(|vp| vp.expected).collect()
     }
 

@@ -27,9 +27,9 @@ impl Planned {
             why: experiment.why.clone(),
             source: match find(&experiment.family) {
                 Ok(shipped) if shipped.source == experiment.source => "shipped".to_owned(),
-                _ => experiment.source.clone(),
+                _ => experiment.source.to_string(),
             },
-            text: experiment.text.clone(),
+            text: experiment.text.to_string(),
             text_sha256: sha256(&experiment.text),
             policy: spec.policy.to_string(),
             reserve_model: spec.reserve_model.name().to_owned(),

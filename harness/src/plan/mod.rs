@@ -6,14 +6,15 @@ mod spec;
 
 use crate::cli::RunArguments;
 use crate::exit::Failure;
+use crate::points::{fits, not_twice};
 use crate::table;
 use anyhow::anyhow;
 use apportion_hypervisor::{Engine as _, EngineError, RunSpec, SimulatorEngine};
 use apportion_scheduler::{GuestId, Nanos};
-use apportion_workloads::replay::{Prepared, ReplayedVm, prepare};
+use apportion_workloads::replay::{Prepared, ReplayedVm, Traces};
 use apportion_workloads::traces::Progress;
-use apportion_workloads::{Claim, Experiment, Guest, expected, load, suite};
-use std::collections::HashSet;
+use apportion_workloads::{Claim, Experiment, expected, load, suite};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -75,86 +76,70 @@ pub(crate) fn plan(arguments: &RunArguments, host_lps: u32) -> Result<Plan, Fail
         }
     }
     let overrides = arguments.settings.overrides()?;
-    let mut plan = Plan {
-        runs: Vec::new(),
-        pledges: Vec::new(),
+    let mut planner = Planner {
+        arguments,
+        host_lps,
+        traces: Traces::default(),
+        by_name: HashMap::new(),
+        plan: Plan {
+            runs: Vec::new(),
+            pledges: Vec::new(),
+        },
     };
     for experiment in &experiments {
-        let points = experiment.points(&overrides).map_err(Failure::refused)?;
-        plan.add(points, arguments, host_lps)?;
+        for point in experiment.points(&overrides).map_err(Failure::refused)? {
+            planner.add(point)?;
+        }
     }
-    Ok(plan)
+    Ok(planner.plan)
 }
 
-impl Plan {
-    /// Adds the experiments of one family.
-    fn add(
-        &mut self,
-        points: Vec<Experiment>,
-        arguments: &RunArguments,
-        host_lps: u32,
-    ) -> Result<(), Failure> {
-        for experiment in points {
-            let references = experiment.references().map_err(Failure::refused)?;
-            let of_claims = experiment.claims.iter().map(|claim| {
-                let reference = experiment.reference(claim).map_err(Failure::refused)?;
-                Ok((claim.clone(), reference.map(|reference| reference.name)))
-            });
-            let of_claims: Vec<(Claim, Option<String>)> =
-                of_claims.collect::<Result<_, Failure>>()?;
-            let name = experiment.name.clone();
-            self.push(experiment, arguments, host_lps)?;
-            for reference in references {
-                self.push(reference, arguments, host_lps)?;
-            }
-            let named = |name: &str| self.runs.iter().position(|it| it.name() == name);
-            let run = named(&name).unwrap_or_default();
-            for (claim, reference) in of_claims {
-                let of = reference.and_then(|reference| named(&reference));
-                // A point that is itself what the others are compared with claims nothing by it.
-                if claim.of.is_none() || of.is_some() {
-                    self.pledges.push(Pledge { run, claim, of });
-                }
+/// A plan while it is made.
+struct Planner<'a> {
+    arguments: &'a RunArguments,
+    host_lps: u32,
+    traces: Traces,
+    /// Which of the plan's runs is called so.
+    by_name: HashMap<String, usize>,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    /// Adds an experiment and what its claims compare it with.
+    fn add(&mut self, experiment: Experiment) -> Result<(), Failure> {
+        let claims = experiment.claims.clone();
+        let references = experiment.of_claims().map_err(Failure::refused)?;
+        let run = self.push(experiment)?;
+        for (claim, reference) in claims.into_iter().zip(references) {
+            let of = reference.map(|it| self.push(it)).transpose()?;
+            // A point that is itself what the others are compared with claims nothing by it.
+            if claim.of.is_none() || of.is_some() {
+                self.plan.pledges.push(Pledge { run, claim, of });
             }
         }
         Ok(())
     }
 
-    /// Plans an experiment, unless one of this name is to be run already.
-    fn push(
-        &mut self,
-        experiment: Experiment,
-        arguments: &RunArguments,
-        host_lps: u32,
-    ) -> Result<(), Failure> {
-        if self.runs.iter().all(|it| it.name() != experiment.name) {
-            self.runs.push(planned(experiment, arguments, host_lps)?);
+    /// Plans an experiment, unless one of this name is to be run already; which run it is.
+    fn push(&mut self, experiment: Experiment) -> Result<usize, Failure> {
+        if let Some(index) = self.by_name.get(&experiment.name) {
+            return Ok(*index);
         }
-        Ok(())
+        let index = self.plan.runs.len();
+        self.by_name.insert(experiment.name.clone(), index);
+        let planned = planned(experiment, self.arguments, self.host_lps, &mut self.traces)?;
+        self.plan.runs.push(planned);
+        Ok(index)
     }
-}
-
-/// The guests that a name of the file means: one, or all of an entry.
-pub(crate) fn guests_named<'e>(
-    experiment: &'e Experiment,
-    name: &'e str,
-) -> impl Iterator<Item = &'e Guest> {
-    let guests = experiment.guests.iter();
-    guests.filter(move |guest| guest.name == name || guest.group == name)
 }
 
 fn planned(
     mut experiment: Experiment,
     arguments: &RunArguments,
     host_lps: u32,
+    traces: &mut Traces,
 ) -> Result<Planned, Failure> {
-    if let Some(key) = twice_said(&experiment, arguments) {
-        let option = key.replace('_', "-");
-        return Err(Failure::refused(anyhow!(
-            "experiment {}: --{option} would overwrite the `{key}` by which it is told from others: use --set {key}=VALUE, or leave the option out",
-            experiment.name
-        )));
-    }
+    not_twice(&experiment, &given(arguments))?;
     experiment.duration = arguments.duration.unwrap_or(experiment.duration);
     experiment.warm_up = arguments.warm_up.unwrap_or(experiment.warm_up);
     experiment.slice = arguments.slice.unwrap_or(experiment.slice);
@@ -167,11 +152,12 @@ fn planned(
     let lps = arguments.lps.or(experiment.lps).unwrap_or(host_lps);
     experiment.lps = Some(lps);
 
-    let replays = prepare(&mut experiment, lps, &mut reading()).map_err(Failure::refused)?;
+    let replays = traces
+        .prepare(&mut experiment, lps, &mut reading())
+        .map_err(Failure::refused)?;
     let refused =
         |error: &dyn Display| Failure::refused(anyhow!("experiment {}: {error}", experiment.name));
-    experiment.check_changes().map_err(|e| refused(&e))?;
-    experiment.check_placement().map_err(|e| refused(&e))?;
+    fits(&experiment)?;
     // What cannot be expected cannot be judged.
     expected::guest_shares(
         lps,
@@ -191,9 +177,9 @@ fn planned(
     })
 }
 
-/// A key that options give, and that a point of a sweep, or what a claim compares with, is named after.
-fn twice_said(experiment: &Experiment, arguments: &RunArguments) -> Option<&'static str> {
-    let given = [
+/// By key: whether an option says it.
+fn given(arguments: &RunArguments) -> [(&'static str, bool); 10] {
+    [
         ("duration", arguments.duration.is_some()),
         ("warm_up", arguments.warm_up.is_some()),
         ("slice", arguments.slice.is_some()),
@@ -204,13 +190,7 @@ fn twice_said(experiment: &Experiment, arguments: &RunArguments) -> Option<&'sta
         ("nodes", arguments.nodes.is_some()),
         ("repetitions", arguments.repetitions.is_some()),
         ("lps", arguments.lps.is_some()),
-    ];
-    let said = |key: &str| {
-        let mut settings = experiment.settings.iter().chain(&experiment.point);
-        settings.any(|setting| setting.key() == key)
-    };
-    let mut keys = given.into_iter().filter(|(_, given)| *given);
-    keys.find(|(key, _)| said(key)).map(|(key, _)| key)
+    ]
 }
 
 /// Tells how far the reading of a trace has come, where that takes a while.

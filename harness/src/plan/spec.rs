@@ -1,12 +1,10 @@
 //! From an experiment to what an engine runs.
 
-use apportion_hypervisor::{
-    Action, Change, GuestSpec, Piece, RecordedDemand, RunSpec, SimulatorSpec,
-};
+use apportion_hypervisor::{Action, Change, GuestSpec, RunSpec, SimulatorSpec};
 use apportion_scheduler::{Controls, ControlsError, GuestId, LpId};
 use apportion_workloads as workloads;
 use apportion_workloads::Experiment;
-use apportion_workloads::replay::{Prepared, ReplayedVm, Work};
+use apportion_workloads::replay::Prepared;
 use std::sync::Arc;
 
 /// What an engine runs. The experiment's LPs have been decided.
@@ -40,7 +38,7 @@ pub(super) fn run_spec(
     for prepared in replays {
         let guests = &mut guests[prepared.replay.guests.clone()];
         for (guest, vm) in guests.iter_mut().zip(&prepared.replayed.vms) {
-            guest.demand = Some(Arc::new(recorded(vm)));
+            guest.demand = Some(Arc::clone(&vm.work));
         }
     }
     Ok(RunSpec {
@@ -63,17 +61,6 @@ pub(super) fn run_spec(
     })
 }
 
-fn recorded(vm: &ReplayedVm) -> RecordedDemand {
-    let piece = |work: &Work| Piece {
-        at: work.at,
-        run: work.run,
-    };
-    let vps = vm.work.iter();
-    RecordedDemand {
-        vps: vps.map(|work| work.iter().map(piece).collect()).collect(),
-    }
-}
-
 /// One change per guest and per added VP; controls that a change leaves out are what they were.
 fn changes(experiment: &Experiment) -> Result<Vec<Change>, ControlsError> {
     let mut controls: Vec<Controls> = experiment.guests.iter().map(|g| g.controls).collect();
@@ -88,18 +75,11 @@ fn changes(experiment: &Experiment) -> Result<Vec<Change>, ControlsError> {
         match &change.action {
             workloads::Action::Controls {
                 guests,
-                weight,
-                reserve,
-                cap,
+                controls: new,
                 ..
             } => {
                 for &guest in guests {
-                    let before = controls[guest];
-                    controls[guest] = Controls::new(
-                        weight.unwrap_or(before.weight),
-                        reserve.unwrap_or(before.reserve),
-                        cap.unwrap_or(before.cap),
-                    )?;
+                    controls[guest] = new.over(controls[guest])?;
                     push(Action::SetControls {
                         guest: GuestId(guest as u32),
                         controls: controls[guest],

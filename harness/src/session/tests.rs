@@ -13,6 +13,7 @@ use apportion_recording::{Check, EventKind, EventRow, ShareRow, Verdict, files, 
 use apportion_scheduler::{Cap, Controls, GuestId, Nanos, Reserve, Weight};
 use clap::Parser as _;
 use std::fs;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Two guests on two LPs that lose a twentieth of their time, and one that sleeps and has a reserve.
@@ -88,7 +89,7 @@ fn set(guest: u32, weight: i64, reserve: f64, cap: f64) -> Action {
 }
 
 /// Runs it in the simulator; the manifest, and what was printed.
-fn run(dir: &TempDir, text: &str, asks: &[(u64, Action)]) -> (Manifest, Vec<Row>) {
+fn run(dir: &TempDir, text: &str, asks: &[(u64, Action)]) -> (Manifest, Gathered) {
     let (flow, manifest, summed_up) = run_on(&mut SimulatorEngine::new(), dir, text, asks);
     assert!(matches!(flow, Ok(Flow::Done)));
     (manifest, summed_up)
@@ -99,7 +100,7 @@ fn run_on(
     dir: &TempDir,
     text: &str,
     asks: &[(u64, Action)],
-) -> (Result<Flow, Failure>, Manifest, Vec<Row>) {
+) -> (Result<Flow, Failure>, Manifest, Gathered) {
     let (file, out) = (dir.path().join("live.toml"), dir.path().join("rec"));
     fs::write(&file, text).unwrap();
     let words = ["apportion", "run", "--engine", "simulator", "--decisions"];
@@ -121,7 +122,7 @@ fn run_on(
             refused: Vec::new(),
         }),
         interrupted: Arc::default(),
-        summed_up: Vec::new(),
+        summed_up: Gathered::default(),
         unprinted: None,
     };
     let flow = session.run_all(engine, &plans, &mut manifest);
@@ -149,6 +150,49 @@ impl Engine for Fails {
         self.0.run(spec, observer)?;
         Err(EngineError::Dropped(1))
     }
+}
+
+/// A simulator that passes for another engine, and looks how many runs the manifest has when one begins.
+struct Looks {
+    inner: SimulatorEngine,
+    manifest: PathBuf,
+    seen: Vec<usize>,
+}
+
+impl Engine for Looks {
+    fn name(&self) -> &'static str {
+        "kvm"
+    }
+
+    fn check(&self, spec: &RunSpec) -> Result<(), EngineError> {
+        self.inner.check(spec)
+    }
+
+    fn run(
+        &mut self,
+        spec: &RunSpec,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, EngineError> {
+        let text = fs::read_to_string(&self.manifest).unwrap();
+        let manifest: Manifest = serde_json::from_str(&text).unwrap();
+        self.seen.push(manifest.runs.len());
+        self.inner.run(spec, observer)
+    }
+}
+
+#[test]
+fn a_long_run_begins_when_the_manifest_has_all_before_it() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = Looks {
+        inner: SimulatorEngine::new(),
+        manifest: dir.path().join("rec").join(files::MANIFEST),
+        seen: Vec::new(),
+    };
+    // So much text that writing it again after each run would take too long.
+    let text = format!("repetitions = 3\n{EXPERIMENT}# {}", "x".repeat(16 << 20));
+    let (flow, ..) = run_on(&mut engine, &dir, &text, &[]);
+    assert!(matches!(flow, Ok(Flow::Done)));
+    assert_eq!(engine.seen, [0, 1, 2]);
 }
 
 #[test]
@@ -183,7 +227,7 @@ fn what_is_changed_live_is_recorded_expected_and_judged() {
     assert!(rows > 40 * 8);
     assert_eq!(manifest.runs[0].verdict, Verdict::Pass);
     assert!(manifest.runs[0].phases.is_empty());
-    let first = &summed_up[0].share;
+    let first = &summed_up.of("live")[0].share;
     assert_eq!((first.guest.as_str(), first.weight), ("first", 400));
 
     // Neither a window that a change falls into nor any other is outside its bound.

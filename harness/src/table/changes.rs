@@ -3,9 +3,10 @@
 use super::lines::{NAMED, micros, more};
 use super::mark;
 use crate::plan::Planned;
+use crate::verdict::wakes::ENOUGH;
 use crate::verdict::{Row, Span};
 use apportion_hypervisor::{Action, Change};
-use apportion_recording::{Check, ConvergenceEntry, RunEntry, Scope};
+use apportion_recording::{Check, ConvergenceEntry, RunEntry, Scope, ShareRow, Verdict};
 use apportion_scheduler::Nanos;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,17 +45,23 @@ pub(super) fn stays(text: &mut String, planned: &Planned) {
 pub(super) fn phases(text: &mut String, run: &RunEntry, rows: &[Row]) {
     let since = |at: u64| Nanos(at).since(Nanos(run.measured_from_ns));
     for (index, phase) in run.phases.iter().enumerate() {
-        let shares = rows
-            .iter()
-            .filter(|row| row.is(Span::Phase(index), Scope::Guest, Check::Share))
-            .map(|row| &row.share);
-        let Some(worst) = shares.max_by(|a, b| a.error_pp.abs().total_cmp(&b.error_pp.abs()))
-        else {
+        let shares = |scope| {
+            let of_phase = move |row: &&Row| row.is(Span::Phase(index), scope, Check::Share);
+            rows.iter().filter(of_phase).map(|row| &row.share)
+        };
+        let largest = |a: &&ShareRow, b: &&ShareRow| a.error_pp.abs().total_cmp(&b.error_pp.abs());
+        // A guest, unless it is a VP that decided.
+        let decided = |row: &&ShareRow| row.verdict == phase.verdict;
+        let guest = shares(Scope::Guest).filter(decided).max_by(largest);
+        let vp = || shares(Scope::Vp).filter(decided).max_by(largest);
+        let any = || shares(Scope::Guest).max_by(largest);
+        let Some(worst) = guest.or_else(vp).or_else(any) else {
             continue;
         };
+        let vp = worst.vp.map_or(String::new(), |vp| format!(" VP {vp}"));
         let _ = writeln!(
             text,
-            "{:<12}{} to {}: largest error {:+.3} pp ({}: {:.2} of {:.2} %) {}",
+            "{:<12}{} to {}: largest error {:+.3} pp ({}{vp}: {:.2} of {:.2} %) {}",
             format!("phase {}", index + 1),
             match since(phase.from_ns) {
                 Nanos::ZERO => "0s".to_owned(),
@@ -149,6 +156,12 @@ pub(super) fn wakes(text: &mut String, run: &RunEntry) {
             ),
             _ => writeln!(text),
         };
+        if entry.verdict == Some(Verdict::Inconclusive) {
+            let _ = writeln!(
+                text,
+                "            fewer than {ENOUGH} undisturbed tell nothing: run it for longer"
+            );
+        }
     }
     more(text, "wakes", run.wakes.len());
 }

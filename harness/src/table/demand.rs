@@ -1,7 +1,7 @@
 //! The lines of what guests that replay a trace demanded and received.
 
 use crate::statistics::quantile;
-use apportion_recording::{DemandRow, ExperimentEntry, Fared, ReplayEntry};
+use apportion_recording::{DemandRow, ExperimentEntry, Fared, ReplayEntry, counted};
 use std::fmt::Write as _;
 
 /// So many of the starved are named.
@@ -30,8 +30,8 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
     let sum = |of: fn(&DemandRow) -> u64| seconds(rows.iter().map(|row| of(row)).sum());
     let _ = writeln!(
         text,
-        "replay      {} VMs of {}, each times {:.3}",
-        rows.len(),
+        "replay      {} of {}, each times {:.3}",
+        counted(rows.len() as u64, "VM"),
         entry.trace,
         entry.factor
     );
@@ -54,7 +54,9 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
             .copied()
             .collect()
     };
-    let met = of(Fared::Met);
+    let (met, idle): (Vec<_>, Vec<_>) = of(Fared::Met)
+        .into_iter()
+        .partition(|row| part(row, interrupted).is_some());
     if !met.is_empty() {
         let mut parts: Vec<f64> = met
             .iter()
@@ -63,7 +65,7 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
         parts.sort_by(f64::total_cmp);
         let _ = writeln!(
             text,
-            "            {} met: received {:.1} % of {} ({:.1} to {:.1}); {}",
+            "            {} met: received {:.1} % of {} ({:.1} to {:.1}); stretch {}",
             met.len(),
             quantile(&parts, 0.5),
             if interrupted {
@@ -75,6 +77,9 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
             quantile(&parts, 1.0),
             stretches(&met),
         );
+    }
+    if !idle.is_empty() {
+        let _ = writeln!(text, "            {} demanded nothing", idle.len());
     }
     for (fared, words) in [
         (
@@ -92,7 +97,7 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
         }
         let _ = writeln!(
             text,
-            "            {} {words}; {}",
+            "            {} {words}; stretch of at least {}",
             starved.len(),
             stretches(&starved)
         );
@@ -107,6 +112,10 @@ fn replay(text: &mut String, entry: &ReplayEntry, interrupted: bool, rows: &[&De
                 seconds(row.due_ns + row.backlog_before_ns),
                 seconds(row.backlog_ns),
             );
+        }
+        if starved.len() > WORST {
+            let more = starved.len() - WORST;
+            let _ = writeln!(text, "              and {more} more: see demand.csv");
         }
     }
 }
@@ -129,7 +138,7 @@ fn stretches(rows: &[&DemandRow]) -> String {
         quantile(&all, 0.5)
     };
     format!(
-        "stretch {:.1} (p50), {:.1} (p95)",
+        "{:.1} (p50), {:.1} (p95)",
         median(|row| row.stretch_p50),
         median(|row| row.stretch_p95)
     )

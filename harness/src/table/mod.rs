@@ -58,15 +58,6 @@ fn trim_lines(text: &str) -> String {
         .join("\n")
 }
 
-/// A time in the unit of which there are one to a thousand.
-fn time(ns: f64) -> String {
-    match ns.abs() {
-        0.0..1e6 => format!("{:.1} us", ns / 1e3),
-        1e6..1e9 => format!("{:.3} ms", ns / 1e6),
-        _ => format!("{:.3} s", ns / 1e9),
-    }
-}
-
 fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "✓",

@@ -4,7 +4,7 @@ use super::{lines, mark};
 use crate::plan::Planned;
 use crate::verdict::{Judge, Row, guest_shares, of_guest};
 use apportion_hypervisor::Action;
-use apportion_recording::{DemandRow, RunEntry, ShareRow, Verdict};
+use apportion_recording::{DemandRow, RunEntry, ShareRow, Verdict, counted};
 use apportion_scheduler::{Controls, GuestId, Nanos, Reserve, WeightScope};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
@@ -48,11 +48,7 @@ fn head(judge: &Judge<'_>, entry: &RunEntry) -> String {
     if spec.weight_scope == WeightScope::Guest {
         items.push("weights per guest".to_owned());
     }
-    items.push(format!(
-        "{} LP{}",
-        spec.lps,
-        if spec.lps == 1 { "" } else { "s" }
-    ));
+    items.push(counted(spec.lps.into(), "LP"));
     if spec.nodes > 1 {
         items.push(format!("{} nodes", spec.nodes));
     }

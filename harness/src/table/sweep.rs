@@ -1,29 +1,31 @@
 //! The experiments of a sweep, side by side.
 
-use super::{mark, time};
+use super::mark;
 use crate::exit::worst;
 use crate::plan::{Plan, Planned};
 use crate::statistics::mean;
-use crate::verdict::{Row, Span};
-use apportion_recording::{Check, RunEntry, Scope, ServiceEntry};
+use crate::verdict::{Gathered, Row, Span, by_experiment};
+use apportion_recording::{Check, RunEntry, Scope, ServiceEntry, time};
 use apportion_workloads::Guest;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
+use std::collections::HashMap;
 
 /// What is told of the guests of an entry, before the verdict.
 const FIGURES: [&str; 5] = ["guests", "measured %", "error pp", "wait", "stretch"];
 
 /// A table per family with more than one experiment; a row per experiment and entry of guests.
-pub(crate) fn sweeps(plan: &Plan, runs: &[RunEntry], rows: &[Row]) -> Option<String> {
+pub(crate) fn sweeps(plan: &Plan, runs: &[RunEntry], rows: &Gathered) -> Option<String> {
     let families = plan
         .runs
         .chunk_by(|a, b| a.experiment.family == b.experiment.family);
     let tables = families.filter(|family| family.len() > 1);
-    let tables: Vec<String> = tables.map(|family| sweep(family, runs, rows)).collect();
+    let runs = by_experiment(runs);
+    let tables: Vec<String> = tables.map(|family| sweep(family, &runs, rows)).collect();
     (!tables.is_empty()).then(|| tables.join("\n"))
 }
 
-fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
+fn sweep(family: &[Planned], runs: &HashMap<&str, Vec<&RunEntry>>, rows: &Gathered) -> String {
     let mut keys: Vec<String> = Vec::new();
     for setting in family.iter().flat_map(|it| &it.experiment.point) {
         if !keys.contains(&setting.key()) {
@@ -39,14 +41,10 @@ fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
     header.push("verdict".to_owned());
     table.set_header(header);
     for planned in family {
-        let runs = runs.iter().filter(|it| it.experiment == planned.name());
-        let rows = rows
-            .iter()
-            .filter(|it| it.share.experiment == planned.name());
         let point = Point {
             planned,
-            runs: runs.collect(),
-            rows: rows.collect(),
+            runs: runs.get(planned.name()).map_or(&[], Vec::as_slice),
+            rows: rows.of(planned.name()),
         };
         let guests = &planned.experiment.guests;
         for entry in guests.chunk_by(|a, b| a.group == b.group) {
@@ -61,7 +59,7 @@ fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
         }
     }
     format!(
-        "\n{}, per guest: largest error, mean wait per dispatch; empty: as without a sweep\n\n{table}",
+        "\n{}, per guest: largest error, mean wait per dispatch; empty: as the file or --set says\n\n{table}",
         family[0].experiment.family
     )
 }
@@ -69,8 +67,8 @@ fn sweep(family: &[Planned], runs: &[RunEntry], rows: &[Row]) -> String {
 /// One experiment of a sweep, with all of its repetitions.
 struct Point<'a> {
     planned: &'a Planned,
-    runs: Vec<&'a RunEntry>,
-    rows: Vec<&'a Row>,
+    runs: &'a [&'a RunEntry],
+    rows: &'a [Row],
 }
 
 impl Point<'_> {

@@ -13,7 +13,7 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<Code, Failure> {
     let (source, selection) = (arguments.trace.source(), arguments.trace.selection()?);
     let output = Output::new(&arguments.out)?;
     let pace = Pace::begin();
-    let bar = Bar::new("converting", true)?;
+    let bar = Bar::writing("converting", true, &output)?;
     let converted = traces::convert(&source, &selection, &mut |it| bar.see(it), output.file()?);
     drop(bar);
     let (out, converted) = converted.map_err(failed)?;
@@ -21,7 +21,8 @@ pub(super) fn convert(arguments: &ConvertArguments) -> Result<Code, Failure> {
     output.keep()?;
     let vms = told::count(converted.vms, "VM");
     tell(&format!("wrote {vms} to {}", arguments.out.display()));
+    tell(&format!("rows  {}", told::rows(&converted.scanned)));
     told::left_out(&converted.scanned);
-    pace.tell("read", converted.scanned.rows);
+    pace.tell("read", converted.scanned.rows, "row");
     Ok(Code::Pass)
 }

@@ -10,6 +10,7 @@ mod synthesise;
 mod told;
 
 use crate::exit::{Code, Failure};
+use anyhow::anyhow;
 use apportion_workloads::traces::TraceError;
 use std::io::ErrorKind;
 
@@ -34,5 +35,8 @@ fn failed(error: TraceError) -> Failure {
         TraceError::Unwritable(_) => Code::Failed,
         _ => Code::Refused,
     };
-    Failure::new(code, error)
+    match error.option() {
+        Some(option) => Failure::new(code, anyhow!("{error}\n{option}")),
+        None => Failure::new(code, error),
+    }
 }

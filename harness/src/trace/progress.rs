@@ -1,5 +1,6 @@
 //! How far a trace has been read or written: a bar on a terminal, nothing elsewhere; and whether somebody wants it to end.
 
+use super::output::Output;
 use crate::signals;
 use apportion_workloads::traces::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,8 +20,19 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// For something that is counted in bytes, or in readings.
-    pub(super) fn new(verb: &'static str, in_bytes: bool) -> io::Result<Bar> {
+    /// For a trace that is read, in bytes.
+    pub(super) fn reading() -> io::Result<Bar> {
+        Ok(Bar::new("reading", true, signals::catch()?))
+    }
+
+    /// For an output that is written, counted in bytes that are read or in readings. Who wants it to end at once still
+    /// leaves nothing half-written behind.
+    pub(super) fn writing(verb: &'static str, in_bytes: bool, output: &Output) -> io::Result<Bar> {
+        let interrupted = signals::catch_then(output.removal())?;
+        Ok(Bar::new(verb, in_bytes, interrupted))
+    }
+
+    fn new(verb: &'static str, in_bytes: bool, interrupted: Arc<AtomicBool>) -> Bar {
         let bar =
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(REDRAWS));
         let count = match in_bytes {
@@ -32,10 +44,7 @@ impl Bar {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(verb);
-        Ok(Bar {
-            bar,
-            interrupted: signals::catch()?,
-        })
+        Bar { bar, interrupted }
     }
 
     /// Takes note, and says whether to go on.

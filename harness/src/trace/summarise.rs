@@ -3,7 +3,7 @@
 use super::arguments::SummariseArguments;
 use super::failed;
 use super::progress::Bar;
-use super::told::{self, Pace, count, grouped};
+use super::told::{self, Pace, grouped};
 use crate::exit::{Code, Failure};
 use crate::table;
 use apportion_scheduler::Nanos;
@@ -14,32 +14,19 @@ use comfy_table::{CellAlignment, Table};
 pub(super) fn summarise(arguments: &SummariseArguments) -> Result<Code, Failure> {
     let (source, selection) = (arguments.trace.source(), arguments.trace.selection()?);
     let pace = Pace::begin();
-    let bar = Bar::new("reading", true)?;
+    let bar = Bar::reading()?;
     let summary = traces::summarise(&source, &selection, &mut |it| bar.see(it));
     drop(bar);
     let summary = summary.map_err(failed)?;
     table::print(&picture(&summary))?;
     told::left_out(&summary.scanned);
-    pace.tell("read", summary.scanned.rows);
+    pace.tell("read", summary.scanned.rows, "row");
     Ok(Code::Pass)
 }
 
 /// The summary as text.
 fn picture(summary: &Summary) -> String {
-    let scanned = &summary.scanned;
-    let mut rows = format!("{}, format {}", grouped(scanned.rows), scanned.format);
-    if scanned.gaps > 0 {
-        rows.push_str(&format!(
-            "; {} of them without a reading",
-            grouped(scanned.gaps)
-        ));
-    }
-    if scanned.skipped > 0 {
-        rows.push_str(&format!(
-            "; {} left out",
-            count(scanned.skipped, "bad line")
-        ));
-    }
+    let rows = told::rows(&summary.scanned);
     let mut vms = grouped(summary.vms);
     if summary.more_vms {
         vms.push_str(", and more, of which only the demand of all tells");
@@ -58,9 +45,14 @@ fn picture(summary: &Summary) -> String {
     lps.load_style(ASCII_MARKDOWN);
     lps.set_header(["demand in LPs", "mean", "p50", "p95", "max"]);
     lps.add_row(row("of all, over time", &summary.demand));
-    lps.add_row(row("mean of a VM, over VMs", &summary.vm_means));
-    if let Some(p95s) = &summary.vm_p95s {
-        lps.add_row(row("p95 of a VM, over VMs", p95s));
+    match &summary.vm_p95s {
+        Some(p95s) => {
+            lps.add_row(row("mean of a VM while read, over VMs", &summary.vm_means));
+            lps.add_row(row("p95 of a VM while read, over VMs", p95s));
+        }
+        None => {
+            lps.add_row(row("mean of a VM, over VMs", &summary.vm_means));
+        }
     }
     for column in lps.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -38,7 +38,7 @@ pub(super) fn synthesise(arguments: &SynthesiseArguments) -> Result<Code, Failur
     }
     let output = Output::new(&arguments.out)?;
     let pace = Pace::begin();
-    let bar = Bar::new("making up", false)?;
+    let bar = Bar::writing("making up", false, &output)?;
     let written = match style {
         Style::Own => own(&synthesis, output.file()?, &bar),
         _ => azure(&synthesis, style, &output, &bar)?,
@@ -54,7 +54,7 @@ pub(super) fn synthesise(arguments: &SynthesiseArguments) -> Result<Code, Failur
                 "wrote {readings} of {vms} to {}",
                 arguments.out.display()
             ));
-            pace.tell("made up", synthesis.readings());
+            pace.tell("made up", synthesis.readings(), "reading");
             Ok(Code::Pass)
         }
     }

@@ -23,11 +23,42 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// Warns of lines that were left out: nobody should take the rest for the whole.
+/// What was read, and what became of it: the rows add up.
+pub(super) fn rows(scanned: &Scanned) -> String {
+    let mut text = format!("{}, format {}", grouped(scanned.rows), scanned.format);
+    if scanned.used < scanned.rows {
+        let parts = [
+            (scanned.used, "used"),
+            (scanned.elsewhere(), "of other VMs or times"),
+            (scanned.gaps, "without a reading"),
+            (scanned.skipped, "bad and left out"),
+        ];
+        let said = parts.iter().filter(|(number, _)| *number > 0);
+        let said: Vec<String> = said
+            .map(|(number, what)| format!("{} {what}", grouped(*number)))
+            .collect();
+        text.push_str(&format!(": {}", said.join(", ")));
+    }
+    text
+}
+
+/// Warns of what was left out, or used twice: nobody should take the rest for the whole.
 pub(super) fn left_out(scanned: &Scanned) {
-    if scanned.skipped > 0 {
-        let lines = count(scanned.skipped, "bad line");
-        tell(&format!("warning: {lines} left out"));
+    for (number, of_what) in [
+        (scanned.skipped, "bad row"),
+        (
+            scanned.skipped_of_table,
+            "bad line of the file that says what the VMs are",
+        ),
+    ] {
+        if number > 0 {
+            tell(&format!("warning: {} left out", count(number, of_what)));
+        }
+    }
+    if scanned.unchecked {
+        tell(
+            "warning: readings are too scattered for all that come twice to be noticed; sort them by VM and time",
+        );
     }
 }
 
@@ -40,12 +71,12 @@ impl Pace {
         Pace(Instant::now())
     }
 
-    pub(super) fn tell(&self, verb: &str, rows: u64) {
+    pub(super) fn tell(&self, verb: &str, number: u64, of_what: &str) {
         let seconds = self.0.elapsed().as_secs_f64();
-        let rate = grouped((rows as f64 / seconds) as u64);
+        let rate = grouped((number as f64 / seconds) as u64);
         tell(&format!(
-            "{verb} {} in {seconds:.2} s ({rate} rows/s)",
-            count(rows, "row")
+            "{verb} {} in {seconds:.2} s ({rate} {of_what}s/s)",
+            count(number, of_what)
         ));
     }
 }

@@ -1,13 +1,15 @@
 //! What experiments claim besides shares, against what their runs gave: the rows of claims.csv.
 
-use super::{Row, guest_shares};
-use crate::plan::{Plan, Planned, Pledge, guests_named};
+use super::{Gathered, by_experiment, guest_shares};
+use crate::plan::{Plan, Planned, Pledge};
 use crate::statistics::quantile;
 use apportion_recording::{ClaimRow, ResultEntry, RunEntry, ServiceEntry, ShareRow, Verdict};
 use apportion_workloads::{Measure, Together, Unit};
+use std::collections::HashMap;
 
-/// One row per claim; `rows` are those of scope guest of any run.
-pub(crate) fn claims(plan: &Plan, runs: &[RunEntry], rows: &[Row]) -> Vec<ClaimRow> {
+/// One row per claim.
+pub(crate) fn claims(plan: &Plan, runs: &[RunEntry], rows: &Gathered) -> Vec<ClaimRow> {
+    let runs = by_experiment(runs);
     let figures = Figures { runs, rows };
     let pledges = plan.pledges.iter();
     pledges
@@ -84,27 +86,19 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// Where figures come from.
-pub(crate) struct Figures<'a> {
-    pub(crate) runs: &'a [RunEntry],
-    /// Of scope guest.
-    pub(crate) rows: &'a [Row],
+struct Figures<'a> {
+    runs: HashMap<&'a str, Vec<&'a RunEntry>>,
+    rows: &'a Gathered,
 }
 
 impl Figures<'_> {
     /// What one repetition gave for the guests of this name, if it gave it for all of them.
-    pub(crate) fn of(
-        &self,
-        planned: &Planned,
-        repetition: u32,
-        measure: Measure,
-        name: &str,
-    ) -> Option<f64> {
-        let run = self.runs.iter();
-        let mut run =
-            run.filter(|it| it.experiment == planned.name() && it.repetition == repetition);
-        let run = run.next()?;
-        let guests = guests_named(&planned.experiment, name);
+    fn of(&self, planned: &Planned, repetition: u32, measure: Measure, name: &str) -> Option<f64> {
+        let mut runs = self.runs.get(planned.name())?.iter();
+        let run = runs.find(|run| run.repetition == repetition)?;
+        let guests = planned.experiment.guests.iter();
         let each: Option<Vec<f64>> = guests
+            .filter(|guest| guest.is_called(name))
             .map(|guest| self.of_guest(run, measure, &guest.name))
             .collect();
         each?.into_iter().reduce(match measure.together() {
@@ -121,11 +115,8 @@ impl Figures<'_> {
         };
         match measure.name() {
             "share" => {
-                let mut rows = guest_shares(self.rows);
-                let of = |row: &&ShareRow| {
-                    (row.experiment.as_str(), row.repetition, row.guest.as_str())
-                        == (run.experiment.as_str(), run.repetition, guest)
-                };
+                let mut rows = guest_shares(self.rows.of(&run.experiment));
+                let of = |row: &&ShareRow| row.repetition == run.repetition && row.guest == guest;
                 rows.find(of).map(|row| row.measured_pct)
             }
             "work" => {

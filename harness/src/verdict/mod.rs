@@ -3,9 +3,10 @@
 mod bounds;
 mod claims;
 mod convergence;
+mod gathered;
 mod rows;
 mod summary;
-mod wakes;
+pub(crate) mod wakes;
 
 use crate::exit::worst;
 use crate::ledger::BIN;
@@ -15,6 +16,7 @@ use apportion_scheduler::Nanos;
 pub(crate) use bounds::lag_limit;
 pub(crate) use claims::claims;
 pub(crate) use convergence::convergence;
+pub(crate) use gathered::{Gathered, by_experiment};
 pub(crate) use rows::Judge;
 pub(crate) use summary::summarise;
 pub(crate) use wakes::wakes;
@@ -50,8 +52,10 @@ impl Row {
 }
 
 /// A guest's shares over the whole run, in the order of guests.
-pub(crate) fn guest_shares(rows: &[Row]) -> impl Iterator<Item = &ShareRow> {
-    rows.iter()
+pub(crate) fn guest_shares<'r>(
+    rows: impl IntoIterator<Item = &'r Row>,
+) -> impl Iterator<Item = &'r ShareRow> {
+    rows.into_iter()
         .filter(|row| row.is(Span::Whole, Scope::Guest, Check::Share))
         .map(|row| &row.share)
 }
@@ -64,12 +68,12 @@ pub(crate) fn of_run(rows: &[Row], wakes: &[WakeEntry]) -> Verdict {
 }
 
 /// The verdict of a guest in these rows: the worst of those of its own that count.
-pub(crate) fn of_guest(rows: &[Row], guest: &str) -> Verdict {
+pub(crate) fn of_guest<'r>(rows: impl IntoIterator<Item = &'r Row>, guest: &str) -> Verdict {
     let own = counting(rows).map(|row| &row.share);
     let own = own.filter(|share| share.scope == Scope::Guest && share.guest == guest);
     worst(own.map(|share| share.verdict))
 }
 
-fn counting(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    rows.iter().filter(|row| row.counts)
+fn counting<'r>(rows: impl IntoIterator<Item = &'r Row>) -> impl Iterator<Item = &'r Row> {
+    rows.into_iter().filter(|row| row.counts)
 }

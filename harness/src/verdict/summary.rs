@@ -4,22 +4,22 @@ use super::{Row, guest_shares, of_guest};
 use crate::plan::Planned;
 use crate::statistics::{ci95, mean};
 use apportion_recording::{ShareRow, SummaryRow};
+use std::collections::HashMap;
 
-/// One row per guest of `planned` over all its repetitions; `rows` are rows of scope guest of any experiment.
+/// One row per guest of `planned` over all its repetitions; `rows` are its rows of scope guest.
 pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
-    let rows_of = |name: &str| -> Vec<Row> {
-        rows.iter()
-            .filter(|row| row.share.experiment == planned.name() && row.share.guest == name)
-            .cloned()
-            .collect()
-    };
+    let mut rows_of: HashMap<&str, Vec<&Row>> = HashMap::new();
+    for row in rows {
+        rows_of.entry(&row.share.guest).or_default().push(row);
+    }
     planned
         .spec
         .guests
         .iter()
         .filter_map(|guest| {
-            let rows = rows_of(&guest.name);
-            let shares: Vec<&ShareRow> = guest_shares(&rows).collect();
+            let rows = rows_of.get(guest.name.as_str())?;
+            let rows = || rows.iter().copied();
+            let shares: Vec<&ShareRow> = guest_shares(rows()).collect();
             let first = *shares.first()?;
             let column =
                 |of: fn(&ShareRow) -> f64| shares.iter().map(|row| of(row)).collect::<Vec<_>>();
@@ -44,7 +44,7 @@ pub(crate) fn summarise(planned: &Planned, rows: &[Row]) -> Vec<SummaryRow> {
                 work_pct: mean(&column(|row| row.work_pct)),
                 worst_error_pp,
                 tolerance_pp: first.tolerance_pp,
-                verdict: of_guest(&rows, &guest.name),
+                verdict: of_guest(rows(), &guest.name),
             })
         })
         .collect()

@@ -8,7 +8,7 @@ use apportion_recording::{Verdict, WakeEntry, WakeStatistics};
 use apportion_scheduler::PolicyKind;
 
 /// Fewer undisturbed wakes than these tell nothing.
-const ENOUGH: usize = 100;
+pub(crate) const ENOUGH: usize = 100;
 /// So many of them must be within the bound, %.
 const WITHIN_PCT: f64 = 99.0;
 

@@ -21,6 +21,10 @@ pub(super) fn check(run: &Run, experiment: &Value, bursts: &[Row], shares: &[Row
             guest["replays"]["demand_ns"].as_f64().unwrap(),
             number(row, "trace_ns")
         );
+        // Of a run that was not cut short all that is demanded falls due.
+        if until - from == experiment["duration_ns"].as_f64().unwrap() {
+            assert_eq!(number(row, "due_ns"), number(row, "trace_ns"), "{name}");
+        }
         let mut vps: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for burst in bursts.iter().filter(|it| it["guest"] == name) {
             vps.entry(&burst["vp"]).or_default().push(burst);

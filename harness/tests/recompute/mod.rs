@@ -59,7 +59,9 @@ pub(crate) fn check(dir: &Path) -> usize {
         };
         let experiments = manifest["experiments"].as_array().unwrap();
         let experiment = experiments.iter().find(|it| it["name"] == name).unwrap();
-        let run = Run::read(experiment, entry, &of_run(&dispatches), &of_run(&events));
+        let (dispatches, events) = (of_run(&dispatches), of_run(&events));
+        let bursts = of_run(&bursts);
+        let run = Run::read(experiment, entry, &dispatches, &events, &bursts);
         let book = Book::new(&run);
         let mut judge = Judge::new(&book);
         let recorded = of_run(&shares);
@@ -76,13 +78,7 @@ pub(crate) fn check(dir: &Path) -> usize {
         assert_eq!(keys, wanted);
         waits::check(&book, entry);
         service::check(&run, entry);
-        demand::check(
-            &run,
-            experiment,
-            &of_run(&bursts),
-            &recorded,
-            &of_run(&demand),
-        );
+        demand::check(&run, experiment, &bursts, &recorded, &of_run(&demand));
         seen += recorded.len();
     }
     if dir.join("claims.csv").exists() {

@@ -1,6 +1,6 @@
 //! One run as the files tell it.
 
-use super::sums::overlap;
+use super::sums::{inside, overlap};
 use super::{Row, number};
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ pub(super) struct Controls {
 pub(super) enum Turn {
     Begins(usize),
     Wants(usize, bool),
+    Arrives(usize, f64),
     Ends(usize),
     Controls(usize, Controls),
     Lp(usize, bool),
@@ -43,8 +44,10 @@ pub(super) struct Run {
     /// The guests' names.
     pub(super) guests: Vec<String>,
     pub(super) controls: Vec<Controls>,
-    /// By guest, run ÷ period, or what it received where it paces itself.
+    /// By guest, run ÷ period, or what it received where it is a probe.
     pub(super) demand: Vec<Option<f64>>,
+    /// By guest, whether it wants to run while there is work that arrived for it.
+    pub(super) awaits_work: Vec<bool>,
     /// By guest, the share that the experiment expects over the whole run, %, where it says so.
     pub(super) own_share: Vec<Option<f64>>,
     /// By guest, ns.
@@ -72,7 +75,13 @@ fn real(value: &Value) -> f64 {
 }
 
 impl Run {
-    pub(super) fn read(experiment: &Value, run: &Value, dispatches: &[Row], events: &[Row]) -> Run {
+    pub(super) fn read(
+        experiment: &Value,
+        run: &Value,
+        dispatches: &[Row],
+        events: &[Row],
+        bursts: &[Row],
+    ) -> Run {
         let entries = experiment["guests"].as_array().unwrap();
         let names: Vec<String> = entries
             .iter()
@@ -87,9 +96,10 @@ impl Run {
                 vps.push((guest_of(row), number(row, "vp") as usize));
             }
         }
+        let vps_by_key = vps.clone();
         let vp_of = |row: &Row| {
             let key = (guest_of(row), number(row, "vp") as usize);
-            vps.iter().position(|vp| *vp == key).unwrap()
+            vps_by_key.iter().position(|vp| *vp == key).unwrap()
         };
         let parameter = |guest: &Value, name: &str| guest["parameters"][name].as_f64();
         let mut turns = Vec::new();
@@ -181,12 +191,11 @@ impl Run {
                 .collect(),
             demand: entries
                 .iter()
-                .map(|guest| {
-                    let every = parameter(guest, "period_ns").or(parameter(guest, "every_ns"))?;
-                    // What is random is not declared.
-                    let declared = parameter(guest, "random").unwrap_or(0.0) == 0.0;
-                    declared.then_some(parameter(guest, "run_ns")? / every)
-                })
+                .map(|guest| Some(parameter(guest, "run_ns")? / parameter(guest, "period_ns")?))
+                .collect(),
+            awaits_work: entries
+                .iter()
+                .map(|guest| guest["payload"] == "bursts" || guest["payload"] == "replay")
                 .collect(),
             own_share: entries
                 .iter()
@@ -228,14 +237,39 @@ impl Run {
             wakes,
         };
         for (guest, entry) in entries.iter().enumerate() {
-            if entry["payload"] != "periodic" {
+            if entry["payload"] == "probe" {
                 run.raise_demand(guest);
             }
+        }
+        let awaiting = |vp: &usize| run.awaits_work[run.vps[*vp].0];
+        for vp in (0..run.vps.len()).filter(awaiting).collect::<Vec<_>>() {
+            let of_vp = bursts.iter().filter(|row| vp_of(row) == vp);
+            let work = of_vp.map(|row| (number(row, "due_ns"), number(row, "run_ns")));
+            run.add_work(vp, work);
         }
         run
     }
 
-    /// A guest that paces itself wants no less than what its VPs received while they were there.
+    /// Work that arrives for a VP, which wants no less of it than it received.
+    fn add_work(&mut self, vp: usize, work: impl Iterator<Item = (f64, f64)>) {
+        let end = self.measured.1;
+        let work: Vec<(f64, f64)> = work.filter(|(due, _)| *due <= end).collect();
+        let arrived: f64 = work.iter().map(|(_, run)| run).sum();
+        let of_vp = self.dispatches.iter().filter(|it| it.vp == vp);
+        let received: f64 = of_vp
+            .map(|it| it.ran * inside((it.start, it.end), (0.0, end)))
+            .sum();
+        let part = if received > arrived {
+            received / arrived
+        } else {
+            1.0
+        };
+        let arrives = |(due, run): (f64, f64)| (due, Turn::Arrives(vp, run * part));
+        self.turns.extend(work.into_iter().map(arrives));
+        self.turns.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+
+    /// A probe wants no less than what its VPs received while they were there.
     fn raise_demand(&mut self, guest: usize) {
         let (from, until) = self.measured;
         let of = |vp: usize| self.vps[vp].0 == guest;

@@ -1,4 +1,4 @@
-//! What VPs received over a span, and what they were promised.
+//! What VPs received over a span, and what they were promised: a fluid that follows what arrived and what was lost.
 
 use super::formula::parts;
 use super::run::{Controls, Run, Turn};
@@ -49,32 +49,93 @@ pub(super) fn overlap(a: (f64, f64), b: (f64, f64)) -> f64 {
     (a.1.min(b.1) - a.0.max(b.0)).max(0.0)
 }
 
+/// Who wants what at a moment.
+#[derive(Clone, Debug)]
+struct State {
+    controls: Vec<Controls>,
+    online: Vec<bool>,
+    present: Vec<bool>,
+    wants: Vec<bool>,
+    /// By VP: work that is left of what arrived.
+    left: Vec<f64>,
+    /// Turns up to here have been.
+    next: usize,
+}
+
+/// What is kept of the promises that a loss takes from, and of the others.
+type Kept = (f64, f64);
+
 impl Run {
-    pub(super) fn segments(&self) -> Vec<Segment> {
-        let mut controls = self.controls.clone();
-        let mut online = vec![true; self.lps];
-        let mut present = vec![false; self.vps.len()];
-        let mut wants = vec![false; self.vps.len()];
+    fn begin(&self) -> State {
+        State {
+            controls: self.controls.clone(),
+            online: vec![true; self.lps],
+            present: vec![false; self.vps.len()],
+            wants: vec![false; self.vps.len()],
+            left: vec![0.0; self.vps.len()],
+            next: 0,
+        }
+    }
+
+    fn turn(&self, state: &mut State, turn: Turn) {
+        let guest = |vp: usize| self.vps[vp].0;
+        let State {
+            present,
+            wants,
+            left,
+            ..
+        } = state;
+        match turn {
+            Turn::Begins(vp) => (present[vp], wants[vp]) = (true, !self.awaits_work[guest(vp)]),
+            Turn::Ends(vp) => (present[vp], wants[vp]) = (false, false),
+            // The demand of a periodic VP is declared, that of others is what arrives.
+            Turn::Wants(vp, _)
+                if self.demand[guest(vp)].is_some() || self.awaits_work[guest(vp)] => {}
+            Turn::Wants(vp, yes) => wants[vp] = yes && present[vp],
+            Turn::Arrives(vp, work) if present[vp] => {
+                left[vp] += work;
+                wants[vp] = true;
+            }
+            Turn::Arrives(..) => {}
+            Turn::Controls(guest, new) => state.controls[guest] = new,
+            Turn::Lp(lp, yes) => state.online[lp] = yes,
+        }
+    }
+
+    /// From one moment to another, so much being kept of what is promised.
+    fn segments(&self, state: &mut State, (from, to): (f64, f64), kept: Kept) -> Vec<Segment> {
         let mut segments = Vec::new();
-        for (index, &(from, turn)) in self.turns.iter().enumerate() {
-            match turn {
-                Turn::Begins(vp) => (present[vp], wants[vp]) = (true, true),
-                Turn::Ends(vp) => (present[vp], wants[vp]) = (false, false),
-                // The demand of a periodic VP is declared.
-                Turn::Wants(vp, _) if self.demand[self.vps[vp].0].is_some() => {}
-                Turn::Wants(vp, yes) => wants[vp] = yes && present[vp],
-                Turn::Controls(guest, new) => controls[guest] = new,
-                Turn::Lp(lp, yes) => online[lp] = yes,
+        let mut now = from;
+        while now < to {
+            while let Some(&(at, turn)) = self.turns.get(state.next)
+                && at <= now
+            {
+                self.turn(state, turn);
+                state.next += 1;
             }
-            let to = self
-                .turns
-                .get(index + 1)
-                .map_or(f64::INFINITY, |next| next.0);
-            if to > from {
-                let lps = online.iter().filter(|on| **on).count() as f64;
-                let vps = self.rates(lps, &controls, &present, &wants);
-                segments.push(Segment { from, to, lps, vps });
+            let lps = state.online.iter().filter(|on| **on).count() as f64;
+            let vps = self.rates(lps, &state.controls, &state.present, &state.wants);
+            let speed = |vp: usize| vps[vp].0 * if vps[vp].1 { kept.0 } else { kept.1 };
+            let works = |vp: &usize| state.wants[*vp] && self.awaits_work[self.vps[*vp].0];
+            let at_work: Vec<usize> = (0..vps.len()).filter(works).collect();
+            let mut until = self.turns.get(state.next).map_or(to, |next| next.0.min(to));
+            for &vp in &at_work {
+                until = until.min(now + state.left[vp] / speed(vp));
             }
+            for &vp in &at_work {
+                state.left[vp] -= speed(vp) * (until - now);
+                // So little, ns, is what rounding leaves.
+                if state.left[vp] < 1e-3 {
+                    (state.left[vp], state.wants[vp]) = (0.0, false);
+                }
+            }
+            segments.push(Segment {
+                from: now,
+                to: until,
+                lps,
+                vps,
+            });
+            now = until;
         }
         segments
     }
@@ -135,11 +196,19 @@ impl Run {
     /// Where the loss is told anew: every 100 ms, where a change was due, and where one was made by hand.
     fn pieces(&self) -> Vec<(f64, f64)> {
         let (from, to) = self.measured;
+        let start = self
+            .turns
+            .iter()
+            .find(|(_, turn)| matches!(turn, Turn::Begins(_)));
+        let start = start.map_or(from, |(at, _)| *at);
         let bins = ((to - from) / 1e8).ceil() as usize;
         let mut borders: Vec<f64> = (0..bins).map(|bin| from + bin as f64 * 1e8).collect();
         let cuts = self.changes.iter().chain(&self.cuts);
         borders.extend(cuts.filter(|at| **at > from && **at < to));
         borders.push(to);
+        let before = (1..).map(|bin| from - bin as f64 * 1e8);
+        borders.extend(before.take_while(|at| *at > start));
+        borders.push(start.min(from));
         borders.sort_by(f64::total_cmp);
         borders.dedup();
         borders.windows(2).map(|pair| (pair[0], pair[1])).collect()
@@ -161,29 +230,60 @@ impl<'a> Book<'a> {
     pub(super) fn new(run: &'a Run) -> Book<'a> {
         let mut book = Book {
             run,
-            segments: run.segments(),
+            segments: Vec::new(),
             pieces: Vec::new(),
             overshoot: run.overshoot(),
         };
+        let mut state = run.begin();
         for piece in run.pieces() {
-            let totals = book.received(piece);
-            let promised = book.promised(piece);
-            let loses: f64 = promised.iter().map(|it| it.0).sum();
-            let safe: f64 = promised.iter().map(|it| it.1).sum();
-            let lost = totals.wall - totals.delivered;
-            let kept = if loses > 0.0 {
-                (1.0 - lost / loses).max(0.0)
-            } else {
-                1.0
-            };
-            let safe_kept = if safe > totals.delivered {
-                totals.delivered / safe
-            } else {
-                1.0
-            };
-            book.pieces.push((piece, kept, safe_kept));
+            let kept = book.kept(&state, piece);
+            book.segments.extend(run.segments(&mut state, piece, kept));
+            book.pieces.push((piece, kept.0, kept.1));
         }
         book
+    }
+
+    /// How much is kept of promises in a piece, so that what is missing to them is what was lost. Halves where it lies.
+    fn kept(&self, state: &State, piece: (f64, f64)) -> Kept {
+        let delivered = self.delivered(piece);
+        // (wall, promises that a loss takes from, others)
+        let promised = |kept: Kept| {
+            let segments = self.run.segments(&mut state.clone(), piece, kept);
+            let mut sums = (0.0, 0.0, 0.0);
+            for it in segments {
+                let span = it.to - it.from;
+                sums.0 += span * it.lps;
+                for vp in &it.vps {
+                    *(if vp.1 { &mut sums.1 } else { &mut sums.2 }) += span * vp.0;
+                }
+            }
+            sums
+        };
+        let halve = |is_too_much: &dyn Fn(f64) -> bool| {
+            if !is_too_much(1.0) {
+                return 1.0;
+            }
+            let (mut low, mut high) = (0.0, 1.0);
+            for _ in 0..40 {
+                let middle = (low + high) / 2.0;
+                *(if is_too_much(middle) {
+                    &mut high
+                } else {
+                    &mut low
+                }) = middle;
+            }
+            low
+        };
+        let loses = halve(&|kept| {
+            let (wall, loses, _) = promised((kept, 1.0));
+            (1.0 - kept) * loses < wall - delivered
+        });
+        let others = if loses > 1e-9 {
+            1.0
+        } else {
+            halve(&|kept| kept * promised((0.0, kept)).2 > delivered)
+        };
+        (loses, others)
     }
 
     /// The largest error of `vps` VPs at either end of a window, in ns.
@@ -225,18 +325,23 @@ impl<'a> Book<'a> {
         promised
     }
 
+    /// Received by guests plus idle, ns.
+    fn delivered(&self, window: (f64, f64)) -> f64 {
+        let dispatches = self.run.dispatches.iter();
+        let received = dispatches.map(|it| it.ran * inside((it.start, it.end), window));
+        let idle = self.run.idle.iter();
+        let idle = idle.map(|&(_, from, to)| overlap((from, to), window));
+        received.sum::<f64>() + idle.sum::<f64>()
+    }
+
     /// All but what is expected.
     fn received(&self, window: (f64, f64)) -> Totals {
         let mut vps = vec![Sums::default(); self.run.vps.len()];
-        let (mut delivered, mut wall) = (0.0, 0.0);
+        let mut wall = 0.0;
         for dispatch in &self.run.dispatches {
             let part = inside((dispatch.start, dispatch.end), window);
             vps[dispatch.vp].received += part * dispatch.ran;
             vps[dispatch.vp].work += part * dispatch.work;
-            delivered += part * dispatch.ran;
-        }
-        for &(_, from, to) in &self.run.idle {
-            delivered += overlap((from, to), window);
         }
         for (span, segment) in self.segments_in(window) {
             wall += span * segment.lps;
@@ -249,7 +354,7 @@ impl<'a> Book<'a> {
         }
         Totals {
             vps,
-            delivered,
+            delivered: self.delivered(window),
             wall,
         }
     }

@@ -19,6 +19,7 @@ mod scheduler;
 mod timers;
 mod topology;
 mod units;
+mod work;
 mod yardsticks;
 
 pub use admission::{AdmissionError, Holder};
@@ -31,3 +32,4 @@ pub use random::Random;
 pub use scheduler::{After, Decision, Happened, NewGuest, Scheduler, What};
 pub use topology::{LpSet, Topology};
 pub use units::{GuestId, LpId, Nanos, VpId};
+pub use work::{Piece, RecordedDemand};

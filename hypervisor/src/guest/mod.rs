@@ -14,3 +14,4 @@ pub use hypercalls::Request;
 pub use image::ImageError;
 pub use memory::{BuildError, GuestMemory};
 pub(crate) use processor::Model;
+pub(crate) use shared::READABLE;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use vm_memory::{Bytes, GuestAddress};
 
 /// So many records can be relied on: the next one may be half written already.
-const READABLE: u64 = Results::RECORDS as u64 - 1;
+pub(crate) const READABLE: u64 = Results::RECORDS as u64 - 1;
 
 /// A piece of a guest's own account of its work, in reference time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,19 +7,32 @@ use super::resident::resident;
 use super::shared::{Shared, VpInfo};
 use super::time::{GuestTime, HostTime};
 use super::vcpu::{self, StepError, Vcpu};
-use crate::arrivals::{Arrivals, Piece};
+use crate::arrivals::Arrivals;
 use crate::dispatch_log::LogEntry;
 use crate::engine::{Burst, EngineError, Said, VpReport};
-use crate::guest::{GuestMemory, Model};
+use crate::guest::{GuestMemory, Model, READABLE};
 use crate::host;
 use crate::run_spec::{GuestSpec, RunSpec};
 use apportion_abi::clock::UNIT_NS;
 use apportion_abi::shared::Value;
 use apportion_abi::{Features, Payload, Processor, StartPage, layout};
-use apportion_scheduler::{GuestId, Nanos, VpId};
+use apportion_scheduler::{GuestId, Nanos, Piece, VpId};
 use kvm_ioctls::{Kvm, VmFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, fence};
+
+/// How often the root looks after guests, unless one does many pieces of work.
+pub(super) const ROUND_EVERY: Nanos = Nanos::from_millis(50);
+
+/// How often where one does: with two exits each, a VP does no more in that time than it can be given.
+const HURRIED_ROUND_EVERY: Nanos = Nanos::from_millis(5);
+
+/// So many pieces of a VP from one round to the next are many: of those it was given and has not recorded there can
+/// be four times as many.
+const MANY: usize = READABLE as usize / 4;
+
+/// What a VP that had nothing to do was given later than that after it arrived, it was given late.
+const LATE: Nanos = Nanos::from_millis(1);
 
 /// For how long a trial guest may run.
 const PATIENCE: Nanos = Nanos::from_millis(1_000);
@@ -76,6 +89,8 @@ struct Vp {
     passed: u64,
     /// What that was before it was last filled.
     filled_from: u64,
+    /// How many pieces it was given late, see [`LATE`].
+    late: u64,
     /// What it reported as measuring began.
     before: Vec<(Value, u64)>,
 }
@@ -89,6 +104,8 @@ pub(super) struct Found {
     pub(super) bursts: Vec<Burst>,
     pub(super) said: Vec<Said>,
     pub(super) happened: Vec<LogEntry>,
+    /// When to look again, at the latest after so long.
+    pub(super) again: Nanos,
 }
 
 impl Builder<'_> {
@@ -190,6 +207,7 @@ impl Builder<'_> {
             written: 0,
             passed: 0,
             filled_from: 0,
+            late: 0,
             before: Vec::new(),
         };
         let guest = Guest {
@@ -264,17 +282,24 @@ impl Guests {
         self.time.take_error();
     }
 
-    /// A round through all guests: shows the time, puts in demand, and takes out what they left.
+    /// A round through all guests: shows the time, takes out what they left, and puts in demand.
     pub(super) fn round(&mut self, shared: &Shared) -> Found {
         self.show_time();
-        let mut found = Found::default();
+        let mut found = Found {
+            again: ROUND_EVERY,
+            ..Found::default()
+        };
+        let now = shared.clock.now();
         for guest in &mut self.list {
             for vp in 0..guest.vps.len() {
-                if guest.fill_demand(vp) {
-                    found.happened.extend(shared.wake(guest.vps[vp].id));
-                }
                 if guest.spec.payload.records() {
                     guest.read_records(vp, &mut found.bursts);
+                }
+                if guest.fill_demand(vp, now) {
+                    found.happened.extend(shared.wake(guest.vps[vp].id));
+                }
+                if guest.vps[vp].may_do_many(now) {
+                    found.again = HURRIED_ROUND_EVERY;
                 }
             }
             found.said.extend(guest.log.take());
@@ -316,6 +341,7 @@ impl Guests {
                         before: vp.before.clone(),
                         after: guest.memory.values(index as u32),
                         records_lost: vp.lost,
+                        pieces_late: vp.late,
                     });
                 }
             }
@@ -365,19 +391,41 @@ impl Vp {
         self.passed += 1;
         piece
     }
+
+    /// How many more pieces it can be given, so that it has room for its records of all.
+    fn room(&self) -> u64 {
+        READABLE.saturating_sub(self.written.saturating_sub(self.passed))
+    }
+
+    /// Whether it may do more pieces until the next round than a few.
+    fn may_do_many(&self, now: Nanos) -> bool {
+        let Some(next) = self.arrivals.as_ref().and(self.recorded.as_ref()) else {
+            return false;
+        };
+        let mut work = Nanos::ZERO;
+        let until = now + ROUND_EVERY;
+        let until_then = next.clone().take(MANY).take_while(|piece| {
+            work += piece.run;
+            piece.at < until && work < ROUND_EVERY
+        });
+        until_then.count() == MANY
+    }
 }
 
 impl Guest {
     /// Fills a VP's demand ring; whether the VP may be waiting for what was put in.
-    fn fill_demand(&mut self, index: usize) -> bool {
+    fn fill_demand(&mut self, index: usize, now: Nanos) -> bool {
         let vp = &mut self.vps[index];
+        let room = vp.room();
         let Some(arrivals) = &mut vp.arrivals else {
             return false;
         };
         let number = index as u32;
-        let room = self.memory.demand_room(number, vp.written);
+        let had_none = vp.passed == vp.written;
+        let room = self.memory.demand_room(number, vp.written).min(room);
         let before = vp.written;
         for piece in arrivals.take(room as usize) {
+            vp.late += u64::from(had_none && piece.at + LATE < now);
             // Upwards: no piece is due before it arrives.
             let at = self.time.to_guest(piece.at + Nanos(UNIT_NS - 1));
             self.memory.put_demand(number, vp.written, at, piece.run.0);

@@ -1,7 +1,7 @@
 //! The root's part of a run: starts the guests, looks after them, makes the changes, and hands over what happened.
 
 use super::census::Census;
-use super::guests::{Found, Guests};
+use super::guests::{Found, Guests, ROUND_EVERY};
 use super::shared::Shared;
 use crate::counters::Snapshot;
 use crate::dispatch_log::{LogEntry, LogReader};
@@ -12,8 +12,6 @@ use apportion_scheduler::{AdmissionError, GuestId, Nanos};
 use std::thread;
 use std::time::Duration;
 
-/// How often the root makes its round.
-const ROUND_EVERY: Nanos = Nanos::from_millis(50);
 /// How often it hands over the counters.
 const COUNT_EVERY: Nanos = Nanos::from_millis(1_000);
 
@@ -52,6 +50,8 @@ pub(super) struct Root<'a> {
     altered: bool,
     /// How many crashes the observer was told of.
     crashes: usize,
+    /// How long the next round may be in coming.
+    again: Nanos,
 }
 
 impl<'a> Root<'a> {
@@ -74,6 +74,7 @@ impl<'a> Root<'a> {
             own: Vec::new(),
             altered: false,
             crashes: 0,
+            again: ROUND_EVERY,
         }
     }
 
@@ -104,7 +105,7 @@ impl<'a> Root<'a> {
                 Some(change) => due(change).min(until),
                 None => until,
             };
-            let nap = milestone.since(now).min(ROUND_EVERY);
+            let nap = milestone.since(now).min(self.again);
             thread::sleep(Duration::from_nanos(nap.0));
             now = self.shared.clock.now();
             if before.is_none() && now >= measured_from {
@@ -231,7 +232,9 @@ impl<'a> Root<'a> {
             bursts,
             said,
             happened,
+            again,
         } = self.guests.round(self.shared);
+        self.again = again;
         self.own.extend(happened);
         let mut told: Result<(), _> = Ok(());
         for burst in &bursts {

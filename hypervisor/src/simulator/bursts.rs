@@ -1,10 +1,10 @@
 //! Payloads that sleep by themselves: work that comes in pieces, each at its time or after a pause.
 
 use super::program::Act;
-use crate::arrivals::{Arrivals, Piece};
+use crate::arrivals::Arrivals;
 use crate::run_spec::GuestSpec;
 use apportion_abi::{Ns, Payload};
-use apportion_scheduler::{After, Nanos};
+use apportion_scheduler::{After, Nanos, Piece};
 
 /// A piece of work that was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

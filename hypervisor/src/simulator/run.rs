@@ -138,6 +138,7 @@ impl Root<'_> {
                 before: self.before.get(vp).cloned().unwrap_or_default(),
                 after,
                 records_lost: 0,
+                pieces_late: 0,
             })
             .collect()
     }

@@ -11,12 +11,13 @@ use apportion_hypervisor::{
 use apportion_scheduler::{Cap, GuestId, Nanos, PolicyKind, VpId, What};
 use std::sync::Arc;
 
-pub(crate) const TESTS: [Test; 11] = [
+pub(crate) const TESTS: [Test; 12] = [
     ("fixed_work_is_done_once_and_then_no_more", fixed_work),
     ("a_walk_over_memory_stays_in_its_working_set", memory),
     ("a_spinning_guest_gets_its_lock_and_says_so", spin),
     ("bursts_are_done_at_their_times", bursts),
     ("recorded_work_is_done_again_to_the_last_percent", replay),
+    ("many_pieces_of_work_are_all_recorded", many_pieces),
     ("a_probe_wakes_in_each_period", probe),
     ("a_yielding_guest_gets_its_share", yields),
     ("all_vps_of_all_guests_read_one_clock", one_clock),
@@ -211,6 +212,26 @@ fn replay() {
     };
     // The host may stall meanwhile, but not each time.
     assert!((0..5).any(|_| charged_as_demanded()));
+}
+
+/// Many at once, and more than can be recorded from one round of the root to the next.
+fn many_pieces() {
+    let piece = |index: u64| Piece {
+        at: Nanos(index / 500 * 100_000_000),
+        run: Nanos(20_000),
+    };
+    let pieces: Vec<Piece> = (0..2_000).map(piece).collect();
+    let mut spec = spec(&[Payload::Replay]);
+    let vps = vec![pieces.clone()];
+    spec.guests[0].demand = Some(Arc::new(RecordedDemand { vps }));
+    let (keep, outcome) = run(&spec);
+    let bursts = of_vp(&keep, 0);
+    // All of them, or as many as a busy host left time for, and each with its record.
+    are_pieces(&bursts, outcome.start, &pieces);
+    assert!(bursts.len() > 127, "{}", bursts.len());
+    let report = &outcome.reports[0];
+    println!("{} pieces, {} late", bursts.len(), report.pieces_late);
+    assert_eq!(report.records_lost, 0);
 }
 
 /// Both engines are given the same; guests tell the time in steps of 100 ns.

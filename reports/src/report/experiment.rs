@@ -3,9 +3,9 @@
 use super::changes::{self, after};
 use super::windows::span;
 use super::{Chapter, marked, results, schedule};
-use crate::markdown::{Table, number, one_line, plural, signed, time, trimmed};
+use crate::markdown::{Table, number, one_line, signed, time, trimmed};
 use crate::metrics::{ShareLine, wall_ns};
-use apportion_recording::{GuestEntry, RunEntry, Verdict};
+use apportion_recording::{GuestEntry, RunEntry, Verdict, counted};
 use std::fmt::Write as _;
 
 /// The experiment's chapter.
@@ -161,8 +161,8 @@ impl Chapter<'_> {
             },
             format!(
                 "{} in {}",
-                plural(experiment.lps.into(), "LP"),
-                plural(experiment.nodes.into(), "node")
+                counted(experiment.lps.into(), "LP"),
+                counted(experiment.nodes.into(), "node")
             ),
             format!("slices of {}", time(experiment.slice_ns as f64)),
             format!(
@@ -175,7 +175,7 @@ impl Chapter<'_> {
                 },
                 time(experiment.warm_up_ns as f64)
             ),
-            plural(experiment.repetitions.into(), "repetition"),
+            counted(experiment.repetitions.into(), "repetition"),
             format!("tolerance {} pp", trimmed(experiment.tolerance_pp, 3)),
         ];
         if self.simulated {

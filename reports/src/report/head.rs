@@ -2,9 +2,9 @@
 
 use super::{Chapter, failures, marked};
 use crate::frames::Frames;
-use crate::markdown::{Table, code, one_line, plural, signed, trimmed};
+use crate::markdown::{Table, code, one_line, signed, trimmed};
 use crate::metrics::ShareLine;
-use apportion_recording::{ClaimRow, Manifest, RunEntry, Status, Verdict};
+use apportion_recording::{ClaimRow, Manifest, RunEntry, Status, Verdict, counted};
 use std::fmt::Write as _;
 use std::slice;
 
@@ -83,7 +83,7 @@ fn failed(chapters: &[Chapter], claims: &[ClaimRow]) -> String {
         }
     }
     let all = chapters.iter().flat_map(|chapter| chapter.metrics.checks());
-    let all = plural(all.count() as u64, "check");
+    let all = counted(all.count() as u64, "check");
     let broken = claims
         .iter()
         .filter(|it| it.verdict == Verdict::Fail)
@@ -91,18 +91,18 @@ fn failed(chapters: &[Chapter], claims: &[ClaimRow]) -> String {
     let kinds = [
         (
             crashes,
-            format!("{} crashed", plural(crashes as u64, "guest")),
+            format!("{} crashed", counted(crashes as u64, "guest")),
         ),
         (checks, format!("{checks} of {all} outside tolerance")),
         (
             wakes,
-            format!("wakes of {} too late", plural(wakes as u64, "guest")),
+            format!("wakes of {} too late", counted(wakes as u64, "guest")),
         ),
         (
             broken,
             format!(
                 "{broken} of {} broken",
-                plural(claims.len() as u64, "claim")
+                counted(claims.len() as u64, "claim")
             ),
         ),
     ];
@@ -152,7 +152,7 @@ fn busy_host(chapters: &[Chapter]) -> Option<String> {
         format!(
             "**Busy host:** it disturbed {busy} of {} so much that bounds over short windows say little: \
              see the warnings below.",
-            plural(all as u64, "run")
+            counted(all as u64, "run")
         )
     })
 }
@@ -180,7 +180,7 @@ fn origin(manifest: &Manifest) -> String {
                 "{}: {}, {}, {memory} GiB",
                 host.hostname,
                 host.cpu,
-                plural(host.lps.into(), "CPU")
+                counted(host.lps.into(), "CPU")
             ),
         );
         row(

@@ -44,7 +44,7 @@ fn sweep(family: &[Chapter]) -> String {
         }
     }
     format!(
-        "## Sweep of {}\n\nPer guest: means over the guests of an entry and over repetitions. An empty cell: as without a sweep.\n\n{}",
+        "## Sweep of {}\n\nPer guest: means over the guests of an entry and over repetitions. An empty cell: as the file or `--set` says.\n\n{}",
         family[0].experiment.family,
         table.render()
     )

@@ -5,7 +5,7 @@ mod stays;
 
 use std::ops::Range;
 
-use apportion_scheduler::{Cap, Nanos, Reserve, Weight};
+use apportion_scheduler::Nanos;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -13,7 +13,7 @@ use self::form::form;
 pub(crate) use self::form::{FORMS, Form};
 use self::stays::Stays;
 use super::affinity::no_such_lp;
-use super::controls::{Given, Placed};
+use super::controls::{Given, NewControls, Placed};
 use super::diagnostics::{Problem, Problems};
 use super::fields::Fields;
 use super::guests::Guests;
@@ -34,18 +34,14 @@ pub struct Change {
 /// What a [`Change`] alters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Gives guests other controls; what is `None` stays as it is. At least one is given.
+    /// Gives guests other controls.
     Controls {
         /// The guest or entry as the file names it.
         guest: String,
         /// Indices into [`Experiment::guests`](crate::Experiment::guests), ascending, at least one.
         guests: Vec<usize>,
-        /// Weight of each VP.
-        weight: Option<Weight>,
-        /// Reserve of each VP.
-        reserve: Option<Reserve>,
-        /// Cap of each VP.
-        cap: Option<Cap>,
+        /// Which.
+        controls: NewControls,
     },
     /// Gives guests more VPs.
     AddVps {
@@ -215,9 +211,7 @@ impl Reader<'_> {
         Some(Action::Controls {
             guest,
             guests,
-            weight: given.weight,
-            reserve: given.reserve.map(Spanned::into_inner),
-            cap: given.cap.map(Spanned::into_inner),
+            controls: given.controls(),
         })
     }
 

@@ -158,7 +158,7 @@ fn read_bounds(
     if let (Some(least), Some(most)) = (&at_least, &at_most)
         && least.get_ref() > most.get_ref()
     {
-        let title = "no value is both `at_least` and `at_most` that";
+        let title = "no value is that large and that small";
         let problem = Problem::at(least.span(), title, "use a smaller one")
             .context(most.span(), "or raise this");
         fields.problems.push(problem);

@@ -9,6 +9,31 @@ use super::diagnostics::{Problem, Problems};
 use super::fields::Fields;
 use crate::limits;
 
+/// New controls for guests: at least one; what is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewControls {
+    /// Weight of each VP.
+    pub weight: Option<Weight>,
+    /// Reserve of each VP.
+    pub reserve: Option<Reserve>,
+    /// Cap of each VP.
+    pub cap: Option<Cap>,
+}
+
+impl NewControls {
+    /// What becomes of `before`.
+    ///
+    /// # Errors
+    /// Where the cap would lie below the reserve.
+    pub fn over(self, before: Controls) -> Result<Controls, ControlsError> {
+        Controls::new(
+            self.weight.unwrap_or(before.weight),
+            self.reserve.unwrap_or(before.reserve),
+            self.cap.unwrap_or(before.cap),
+        )
+    }
+}
+
 /// The controls that one table of the file names.
 #[derive(Debug)]
 pub(super) struct Given {
@@ -42,26 +67,27 @@ impl Given {
         }
     }
 
+    /// Without their places.
+    pub(super) fn controls(&self) -> NewControls {
+        NewControls {
+            weight: self.weight,
+            reserve: self.reserve.as_ref().map(|it| *it.get_ref()),
+            cap: self.cap.as_ref().map(|it| *it.get_ref()),
+        }
+    }
+
     /// What becomes of `before`: what is not given stays. `None` is reported.
     ///
     /// The problem of a cap below its reserve points to both, first to what is given here.
     pub(super) fn over(&self, before: &Placed, problems: &mut Problems) -> Option<Placed> {
         let mut after = before.clone();
-        let Controls {
-            mut weight,
-            mut reserve,
-            mut cap,
-        } = before.controls;
-        weight = self.weight.unwrap_or(weight);
         if let Some(given) = &self.reserve {
-            reserve = *given.get_ref();
             after.reserve = given.span();
         }
         if let Some(given) = &self.cap {
-            cap = *given.get_ref();
             after.cap = given.span();
         }
-        match Controls::new(weight, reserve, cap) {
+        match self.controls().over(before.controls) {
             Ok(controls) => Some(Placed { controls, ..after }),
             Err(error) => {
                 problems.push(self.contradiction(error, &after));

@@ -7,17 +7,21 @@ use super::diagnostics::{Problem, Problems};
 use super::keys;
 use super::payloads::suits;
 
+/// A default that no guest can have, and where it stands.
+pub(super) type Idle = Spanned<String>;
+
 /// Moves the defaults of a file into its guests. A key that only some payloads
-/// have goes to the guests with one of these.
-pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) {
+/// have goes to the guests with one of these; those that find none are handed back.
+pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) -> Vec<Idle> {
+    let mut idle = Vec::new();
     let Some(value) = table.remove("defaults") else {
-        return;
+        return idle;
     };
     let span = value.span();
     let DeValue::Table(defaults) = value.into_inner() else {
         let remedy = "write [defaults], in single brackets, above its keys";
         problems.push(Problem::at(span, "`defaults` must be a table", remedy));
-        return;
+        return idle;
     };
     let default_payload = text(&defaults, "payload");
     for (key, value) in defaults {
@@ -44,11 +48,24 @@ pub(super) fn spread(table: &mut DeTable<'_>, problems: &mut Problems) {
             }
         }
         if !taken {
-            let title = format!("`{}` is a default that no guest can have", key.get_ref());
-            let label = "remove it, or give a guest a payload that has this key";
-            problems.push(Problem::at(key.span(), title, label));
+            idle.push(Spanned::new(key.span(), key.get_ref().to_string()));
         }
     }
+    idle
+}
+
+/// Whether the file stands for one experiment, by which its defaults can be judged: nothing is swept or compared with.
+pub(super) fn stand_alone(table: &DeTable<'_>) -> bool {
+    let claims = table.get("claim").map(Spanned::get_ref);
+    let mut claims = claims.and_then(DeValue::as_array).into_iter().flatten();
+    !table.contains_key("sweep") && !claims.any(|claim| claim.get_ref().get("of").is_some())
+}
+
+/// The complaint about a default that no guest of any point can have.
+pub(super) fn nobodys(idle: &Idle) -> Problem {
+    let title = format!("`{}` is a default that no guest can have", idle.get_ref());
+    let label = "remove it, or give a guest a payload that has this key";
+    Problem::at(idle.span(), title, label)
 }
 
 fn refuse(key: &Spanned<DeString<'_>>) -> Option<Problem> {

@@ -11,6 +11,8 @@ use super::diagnostics::{Problem, Problems};
 use super::keys::Keys;
 use crate::suggest::{listed, nearest};
 
+pub(super) use self::numbers::whole;
+
 /// One table while it is read; what is wrong with it goes to `problems`.
 pub(super) struct Fields<'p, 'i> {
     table: DeTable<'i>,

@@ -45,7 +45,7 @@ impl Guests {
         let value = fields.required("guest", "guest = \"name\"")?;
         let name = fields.text_in("guest", &value, "write the name of a guest in quotes")?;
         let meant: Vec<usize> = (0..self.list.len())
-            .filter(|&index| self.list[index].name == name || self.list[index].group == name)
+            .filter(|&index| self.list[index].is_called(&name))
             .collect();
         if !meant.is_empty() {
             return Some((Spanned::new(value.span(), name), meant));

@@ -21,12 +21,17 @@ mod settings;
 pub(crate) mod sources;
 mod sweep;
 
+use std::sync::Arc;
+
 use apportion_abi::{Payload, Processor};
 use apportion_scheduler::{Controls, Nanos, PolicyKind, ReserveModel, WeightScope};
 use thiserror::Error;
 
+use defaults::Idle;
+
 pub use changes::{Action, Change};
 pub use claims::Claim;
+pub use controls::NewControls;
 pub use measure::{Measure, Together, Unit};
 pub use misfit::Misfit;
 pub(crate) use replay::About;
@@ -45,8 +50,8 @@ pub struct Experiment {
     pub settings: Vec<Setting>,
     /// What tells it from the others of its family; empty where it is the only one.
     pub point: Vec<Setting>,
-    /// The others of its family.
-    pub sweep: Sweep,
+    /// The others of its family, which all have it in common, as text and source.
+    pub sweep: Arc<Sweep>,
     /// The question it answers and where it comes from, for people.
     pub why: String,
     /// LPs given to it, 1 to 4096; `None` is every LP of the host.
@@ -82,9 +87,11 @@ pub struct Experiment {
     /// What has to hold besides the shares.
     pub claims: Vec<Claim>,
     /// The file's text, word for word.
-    pub text: String,
+    pub text: Arc<str>,
     /// Where the text came from: the name its diagnostics point to.
-    pub source: String,
+    pub source: Arc<str>,
+    /// Defaults that none of its guests can have: those of some other point may.
+    idle: Vec<Idle>,
 }
 
 /// The costs of a simulated host; a real one has its own.
@@ -134,6 +141,13 @@ pub struct Guest {
     pub traced_demand: Option<f64>,
 }
 
+impl Guest {
+    /// Whether a name of the file means it: its own, or that of its entry.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.group == name
+    }
+}
+
 /// Why a text is no experiment: a complete report with source, lines and carets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExperimentError {
@@ -179,8 +193,9 @@ impl Experiment {
     /// ```
     pub fn parse(text: &str, source: &str) -> Result<Experiment, ExperimentError> {
         let experiment = parse::read(parse::Read {
-            text,
-            source,
+            text: text.into(),
+            source: source.into(),
+            sweep: None,
             settings: Vec::new(),
             point: Vec::new(),
         })?;

@@ -1,13 +1,17 @@
 //! From the text of a file to a checked experiment.
 
+use std::sync::Arc;
+
 use apportion_scheduler::{Nanos, PolicyKind, ReserveModel, WeightScope};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::defaults::Idle;
 use super::diagnostics::{Problem, Problems, Report};
 use super::fields::Fields;
 use super::settings::Setting;
 use super::sources::Sources;
+use super::sweep::Sweep;
 use super::{
     Experiment, ExperimentError, Simulator, changes, claims, defaults, guests, keys, memory, sweep,
 };
@@ -21,10 +25,12 @@ const TOML: &str =
     "a line is `key = value`, text stands in quotes, each key is given once: https://toml.io";
 
 /// What is to be read.
-pub(super) struct Read<'a> {
-    pub(super) text: &'a str,
+pub(super) struct Read {
+    pub(super) text: Arc<str>,
     /// What diagnostics call the text.
-    pub(super) source: &'a str,
+    pub(super) source: Arc<str>,
+    /// What the text says of a sweep, where it was read before.
+    pub(super) sweep: Option<Arc<Sweep>>,
     /// What the command line sets.
     pub(super) settings: Vec<Setting>,
     /// What the experiment is called by besides.
@@ -53,11 +59,14 @@ impl From<Failed> for ExperimentError {
 }
 
 /// Reads the whole file and collects its mistakes; only a file without any is an experiment.
-pub(super) fn read(read: Read<'_>) -> Result<Experiment, Failed> {
-    let draft = prepare(&read, |table, sources, mut problems| {
-        let draft = read_experiment(table, read.text, &mut problems);
+pub(super) fn read(read: Read) -> Result<Experiment, Failed> {
+    let draft = prepare(&read, |table, sources, mut problems, idle| {
+        if read.point.is_empty() && defaults::stand_alone(&table) {
+            problems.extend(idle.iter().map(defaults::nobodys));
+        }
+        let draft = read_experiment(table, &read, &mut problems);
         match problems.is_empty() {
-            true => Ok(draft),
+            true => Ok(Experiment { idle, ..draft }),
             false => Err(Failed::Invalid(problems.drawn(sources))),
         }
     })?;
@@ -65,8 +74,8 @@ pub(super) fn read(read: Read<'_>) -> Result<Experiment, Failed> {
         name: name_of(&draft.family, &read.point),
         settings: read.settings,
         point: read.point,
-        text: read.text.to_owned(),
-        source: read.source.to_owned(),
+        text: read.text,
+        source: read.source,
         ..draft
     })
 }
@@ -77,12 +86,13 @@ pub(crate) fn look<T>(
     look: impl FnOnce(&DeTable<'_>) -> T,
 ) -> Option<(T, Sources)> {
     let read = Read {
-        text: &experiment.text,
-        source: &experiment.source,
+        text: Arc::clone(&experiment.text),
+        source: Arc::clone(&experiment.source),
+        sweep: Some(Arc::clone(&experiment.sweep)),
         settings: experiment.settings.clone(),
         point: experiment.point.clone(),
     };
-    prepare(&read, |table, sources, _| {
+    prepare(&read, |table, sources, _, _| {
         Ok((look(&table), sources.clone()))
     })
     .ok()
@@ -90,11 +100,11 @@ pub(crate) fn look<T>(
 
 /// The table of the file as it is to be read: settings made, defaults spread.
 fn prepare<T>(
-    read: &Read<'_>,
-    then: impl FnOnce(DeTable<'_>, &Sources, Problems) -> Result<T, Failed>,
+    read: &Read,
+    then: impl FnOnce(DeTable<'_>, &Sources, Problems, Vec<Idle>) -> Result<T, Failed>,
 ) -> Result<T, Failed> {
-    let mut sources = Sources::file(read.text, read.source);
-    let mut table = read_toml(read.text, &sources)?;
+    let mut sources = Sources::file(&read.text, &read.source);
+    let mut table = read_toml(&read.text, &sources)?;
     let mut problems = Problems::default();
     if let Some(problem) = foreign_schema(&table) {
         // Checking the keys of another version would only raise false alarms.
@@ -107,8 +117,8 @@ fn prepare<T>(
     for (setting, value) in settings.iter().zip(&values) {
         setting.apply(value, &mut table, &mut problems);
     }
-    defaults::spread(&mut table, &mut problems);
-    then(table, &sources, problems)
+    let idle = defaults::spread(&mut table, &mut problems);
+    then(table, &sources, problems, idle)
 }
 
 /// `family[key=value,key=value]`.
@@ -154,7 +164,7 @@ fn foreign_schema(table: &DeTable<'_>) -> Option<Problem> {
 }
 
 /// The experiment, with stand-ins for what is missing or wrong.
-fn read_experiment(table: DeTable<'_>, text: &str, problems: &mut Problems) -> Experiment {
+fn read_experiment(table: DeTable<'_>, read: &Read, problems: &mut Problems) -> Experiment {
     let mut fields = Fields::open(table, None, &keys::EXPERIMENT, problems);
     if let Some(schema) = fields.required("schema", "schema = 1")
         && !schema.get_ref().is_integer()
@@ -172,14 +182,21 @@ fn read_experiment(table: DeTable<'_>, text: &str, problems: &mut Problems) -> E
     let duration = read_duration(&mut fields);
     let mut guests = guests::read_guests(&mut fields, lps.as_ref());
     let changes = changes::read_changes(&mut fields, &guests, lps.as_ref(), duration.as_ref());
-    let claims = claims::read_claims(&mut fields, &guests, text);
+    let claims = claims::read_claims(&mut fields, &guests, &read.text);
+    let sweep = match &read.sweep {
+        Some(known) => {
+            fields.take("sweep");
+            Arc::clone(known)
+        }
+        None => Arc::new(sweep::read_sweep(&mut fields, &read.text)),
+    };
     memory::furnish(&mut guests, &changes, fields.problems);
     Experiment {
         name: String::new(),
         family: name.map(Spanned::into_inner).unwrap_or_default(),
         settings: Vec::new(),
         point: Vec::new(),
-        sweep: sweep::read_sweep(&mut fields, text),
+        sweep,
         why: why.unwrap_or_default(),
         lps: lps.map(Spanned::into_inner),
         nodes,
@@ -207,8 +224,9 @@ fn read_experiment(table: DeTable<'_>, text: &str, problems: &mut Problems) -> E
         replays: guests.replays,
         changes,
         claims,
-        text: String::new(),
-        source: String::new(),
+        text: Arc::default(),
+        source: Arc::default(),
+        idle: Vec::new(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The experiments that one file stands for: points of its sweep, and what their claims compare with.
 
+use std::sync::Arc;
+
+use super::defaults::{Idle, nobodys};
 use super::diagnostics::{Problem, Problems, Report};
 use super::parse::{self, Failed, Read};
 use super::settings::Setting;
@@ -15,6 +18,7 @@ impl Experiment {
     /// [`ExperimentError`], where a value makes a mistake of the file.
     pub fn points(&self, overrides: &Overrides) -> Result<Vec<Experiment>, ExperimentError> {
         if self.sweep.is_empty() && overrides.is_empty() {
+            check_defaults(std::slice::from_ref(self))?;
             return Ok(vec![self.clone()]);
         }
         let points = self.sweep.points(overrides).map_err(|points| {
@@ -36,7 +40,9 @@ impl Experiment {
         }
         let fixed = overrides.set();
         let read = |point: Vec<Setting>| self.again(fixed.to_vec(), point);
-        Ok(all(points.into_iter().map(read))?)
+        let points = all(points.into_iter().map(read))?;
+        check_defaults(&points)?;
+        Ok(points)
     }
 
     /// How many experiments its file stands for, what claims compare with included.
@@ -58,12 +64,13 @@ impl Experiment {
     /// where that is the experiment itself, as for a point of a sweep that has these settings.
     ///
     /// # Errors
-    /// [`ExperimentError`], where a setting makes a mistake of the file, or leaves out whom the claim is about.
+    /// [`ExperimentError`], where a setting makes a mistake of the file, or leaves out whom the claim is about, or
+    /// where the file itself has these settings.
     pub fn reference(&self, claim: &Claim) -> Result<Option<Experiment>, ExperimentError> {
         let Some(reference) = self.other(claim).transpose()? else {
             return Ok(None);
         };
-        if reference.name == self.name {
+        if self.is_but_for_its_name(&reference) {
             return Ok(None);
         }
         let guests = reference.guests.into_iter().map(|guest| Guest {
@@ -83,11 +90,21 @@ impl Experiment {
     /// As [`Experiment::reference`].
     pub fn references(&self) -> Result<Vec<Experiment>, ExperimentError> {
         let mut all: Vec<Experiment> = Vec::new();
-        for claim in &self.claims {
-            let reference = self.reference(claim)?;
-            all.extend(reference.filter(|it| all.iter().all(|other| other.name != it.name)));
+        for reference in self.of_claims()?.into_iter().flatten() {
+            if all.iter().all(|other| other.name != reference.name) {
+                all.push(reference);
+            }
         }
         Ok(all)
+    }
+
+    /// What each claim of the experiment compares it with, in the order of the claims.
+    ///
+    /// # Errors
+    /// As [`Experiment::reference`].
+    pub fn of_claims(&self) -> Result<Vec<Option<Experiment>>, ExperimentError> {
+        let claims = self.claims.iter();
+        claims.map(|claim| self.reference(claim)).collect()
     }
 
     fn other(&self, claim: &Claim) -> Option<Result<Experiment, Failed>> {
@@ -102,33 +119,51 @@ impl Experiment {
         }
         Some(
             self.again(self.settings.clone(), point)
-                .and_then(|reference| match reference.names(&claim.guest) {
-                    true => Ok(reference),
-                    false => Err(self.left_out(claim)),
+                .and_then(|reference| {
+                    let mut guests = reference.guests.iter();
+                    // Of a point, or of what the command line made of the file, nothing is claimed then.
+                    let as_written = self.settings.is_empty() && self.point.is_empty();
+                    if !guests.any(|guest| guest.is_called(&claim.guest)) {
+                        Err(self.left_out(claim))
+                    } else if as_written && self.is_but_for_its_name(&reference) {
+                        Err(self.compared_with_itself(claim))
+                    } else {
+                        Ok(reference)
+                    }
                 }),
         )
     }
 
-    /// Whether a guest or an entry with guests is called so.
-    fn names(&self, name: &str) -> bool {
-        let mut guests = self.guests.iter();
-        guests.any(|guest| guest.name == name || guest.group == name)
+    /// Whether another of its family has the same settings, whatever it is called.
+    fn is_but_for_its_name(&self, other: &Experiment) -> bool {
+        *self
+            == Experiment {
+                name: self.name.clone(),
+                point: self.point.clone(),
+                ..other.clone()
+            }
     }
 
     /// The complaint about a claim that compares somebody with a run in which it is not there.
     fn left_out(&self, claim: &Claim) -> Failed {
-        let of = claim.of.iter().flatten().next();
-        let place = of.map_or(0..0, Setting::place);
         let title = format!(
             "claim {} is about `{}`, which the other run has not",
             claim.number, claim.guest
         );
+        self.wrong_of(claim, title, "use another guest, or other settings")
+    }
+
+    /// The complaint about a claim whose other run is the same.
+    fn compared_with_itself(&self, claim: &Claim) -> Failed {
+        let title = format!("claim {} compares the run with itself", claim.number);
+        self.wrong_of(claim, title, "use another value than the run's own")
+    }
+
+    /// A complaint about what a claim compares with.
+    fn wrong_of(&self, claim: &Claim, title: String, label: &str) -> Failed {
+        let of = claim.of.iter().flatten().next();
         let mut problems = Problems::default();
-        problems.push(Problem::at(
-            place,
-            title,
-            "use another guest, or other settings",
-        ));
+        problems.push(Problem::at(of.map_or(0..0, Setting::place), title, label));
         Failed::Invalid(problems.drawn(&self.sources()))
     }
 
@@ -144,8 +179,9 @@ impl Experiment {
     /// The same file, read with settings.
     fn again(&self, settings: Vec<Setting>, point: Vec<Setting>) -> Result<Experiment, Failed> {
         parse::read(Read {
-            text: &self.text,
-            source: &self.source,
+            text: Arc::clone(&self.text),
+            source: Arc::clone(&self.source),
+            sweep: Some(Arc::clone(&self.sweep)),
             settings,
             point,
         })
@@ -163,6 +199,33 @@ impl Experiment {
         };
         all(points.iter().flat_map(others))?;
         Ok(())
+    }
+}
+
+/// Whether each default is one that some guest can have, of a point or of what claims compare one with.
+fn check_defaults(points: &[Experiment]) -> Result<(), Failed> {
+    let Some(first) = points.first() else {
+        return Ok(());
+    };
+    let unused_in = |others: &[Experiment], name: &str| {
+        let idle = |it: &Experiment| it.idle.iter().any(|idle| idle.get_ref() == name);
+        others.iter().all(idle)
+    };
+    let mut idle: Vec<&Idle> = first.idle.iter().collect();
+    idle.retain(|it| unused_in(points, it.get_ref()));
+    if idle.is_empty() {
+        return Ok(());
+    }
+    let others = points
+        .iter()
+        .flat_map(|point| point.claims.iter().filter_map(|claim| point.other(claim)));
+    let others = all(others)?;
+    idle.retain(|it| unused_in(&others, it.get_ref()));
+    let mut problems = Problems::default();
+    problems.extend(idle.into_iter().map(nobodys));
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Failed::Invalid(problems.drawn(&first.sources()))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The texts that places point into: the file, and behind it what the command line said.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use annotate_snippets::{Annotation, Snippet};
 
@@ -12,17 +13,17 @@ pub(crate) struct Sources(Vec<Piece>);
 struct Piece {
     /// Where its places begin.
     start: usize,
-    name: String,
-    text: String,
+    name: Arc<str>,
+    text: Arc<str>,
 }
 
 impl Sources {
     /// A file, whose places are its own.
-    pub(crate) fn file(text: &str, name: &str) -> Sources {
+    pub(crate) fn file(text: &Arc<str>, name: &Arc<str>) -> Sources {
         Sources(vec![Piece {
             start: 0,
-            name: name.to_owned(),
-            text: text.to_owned(),
+            name: Arc::clone(name),
+            text: Arc::clone(text),
         }])
     }
 
@@ -35,8 +36,8 @@ impl Sources {
             .map_or(0, |last| last.start + last.text.len() + 1);
         self.0.push(Piece {
             start,
-            name: name.to_owned(),
-            text: text.to_owned(),
+            name: name.into(),
+            text: text.into(),
         });
         start
     }
@@ -60,7 +61,9 @@ impl Sources {
         let snippet = |piece: usize| {
             let Piece { name, text, .. } = &self.0[piece];
             let annotations = std::mem::take(&mut of_pieces[piece]);
-            Snippet::source(text).path(name).annotations(annotations)
+            Snippet::source(&**text)
+                .path(&**name)
+                .annotations(annotations)
         };
         order.into_iter().map(snippet).collect()
     }

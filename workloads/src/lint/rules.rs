@@ -123,7 +123,7 @@ pub const RULES: &[Rule] = &[
     ),
     warning(
         "claim-against-formula",
-        "a claim about a share that the formula contradicts",
+        "a claim about a share, or a factor of another run's, that the formula contradicts",
         promises::claim_against_formula,
     ),
     note(
@@ -138,7 +138,7 @@ pub const RULES: &[Rule] = &[
     ),
     note(
         "short-bursts",
-        "random bursts shorter than a slice",
+        "bursts of on-off shorter than a slice",
         time::short_bursts,
     ),
 ];

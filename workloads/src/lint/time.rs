@@ -168,14 +168,11 @@ pub(super) fn short_bursts(scene: &Scene<'_>) -> Vec<Problem> {
     let slice = scene.experiment.slice;
     let mut found = Vec::new();
     for (index, guest) in scene.entries() {
-        let (key, burst) = match guest.payload {
-            Payload::OnOff { on, .. } => ("on", on),
-            Payload::Bursts {
-                run, random: true, ..
-            } => ("run", run),
-            _ => continue,
+        // What arrives for other payloads is done later.
+        let Payload::OnOff { on, .. } = guest.payload else {
+            continue;
         };
-        let burst = Nanos(burst.0);
+        let burst = Nanos(on.0);
         if burst < slice && scene.ever_contended() {
             let title = format!(
                 "the bursts of guest `{}` are shorter than a slice: {burst} of {slice}",
@@ -183,7 +180,7 @@ pub(super) fn short_bursts(scene: &Scene<'_>) -> Vec<Problem> {
             );
             let label = "use longer bursts, or a shorter slice";
             let help = "who waits for a slice after each awakening measures below what is expected of him while awake";
-            found.push(scene.at_guest(index, key, title, label).help(help));
+            found.push(scene.at_guest(index, "on", title, label).help(help));
         }
     }
     found

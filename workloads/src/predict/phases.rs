@@ -43,21 +43,12 @@ impl Phase {
     pub(crate) fn apply(&mut self, action: &Action) {
         match action {
             Action::Controls {
-                guests,
-                weight,
-                reserve,
-                cap,
-                ..
+                guests, controls, ..
             } => {
                 for &guest in guests {
                     let before = self.guests[guest].controls;
-                    let after = Controls::new(
-                        weight.unwrap_or(before.weight),
-                        reserve.unwrap_or(before.reserve),
-                        cap.unwrap_or(before.cap),
-                    );
                     // Reading the experiment has excluded a cap below its reserve.
-                    self.guests[guest].controls = after.unwrap_or(before);
+                    self.guests[guest].controls = controls.over(before).unwrap_or(before);
                 }
             }
             Action::AddVps { guests, vps } => {

@@ -2,7 +2,7 @@
 
 use apportion_scheduler::{Nanos, Random};
 
-use super::Work;
+use super::Piece;
 
 /// An LP, as [`Part::billionths`] counts it.
 pub(super) const WHOLE: u64 = 1_000_000_000;
@@ -38,7 +38,7 @@ pub(super) fn bursts(
     length: Nanos,
     random: bool,
     mut from: Random,
-) -> Vec<Work> {
+) -> Vec<Piece> {
     // As if it had begun long ago: VPs do not keep step.
     let mut next = 1 + from.below(length.0);
     let mut given = 0;
@@ -57,7 +57,7 @@ pub(super) fn bursts(
                 let missing = (u128::from(given) * u128::from(WHOLE)).saturating_sub(before);
                 let at = missing.div_ceil(u128::from(part.billionths)) as u64;
                 let run = next.min(all - given);
-                list.push(Work {
+                list.push(Piece {
                     at: begins + Nanos(at),
                     run: Nanos(run),
                 });

@@ -3,8 +3,8 @@
 use apportion_scheduler::Nanos;
 
 use super::bursts::{Part, WHOLE};
-use super::{Way, Work};
-use crate::traces::{Interval, TracedDemand, TracedVm};
+use super::{Piece, Way};
+use crate::traces::{Burst, Interval, TracedDemand, TracedVm};
 
 /// Mean demand of a whole VM over a while; the next follows at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +14,8 @@ pub(super) struct Step {
     lps: f64,
 }
 
-/// A piece of work as the trace has it, and how long it is until the same VP's next one.
+/// A piece of work as the trace has it, and how long it is until the same VP's next one, or until measuring begins
+/// or ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Gap {
     at: Nanos,
@@ -42,19 +43,16 @@ impl Demand {
             },
             TracedDemand::Bursts(all) => {
                 let mut of_vps = vec![Vec::new(); vps as usize];
-                let inside = all.iter().filter(|it| it.at < way.span());
-                for burst in inside {
-                    // Its length is compressed as time is, so that its demand in LPs stays.
-                    let run = Nanos((burst.run.0 as f64 / way.speed).round() as u64);
-                    of_vps[(burst.vp % vps) as usize].push((way.in_run(burst.at), run));
+                for burst in all {
+                    of_vps[(burst.vp % vps) as usize].extend(pieces(burst, way));
                 }
                 Demand::Native(of_vps.into_iter().map(|of_vp| gaps(of_vp, way)).collect())
             }
         }
     }
 
-    /// What it demands in the measured time, and what is cut off of it, when it is multiplied by `factor`.
-    pub(super) fn measured(&self, factor: f64, way: &Way) -> (Nanos, Nanos) {
+    /// What it demands in the measured time, and what is cut off of it, in ns, when it is multiplied by `factor`.
+    pub(super) fn measured(&self, factor: f64) -> (f64, f64) {
         let (mut demand, mut cut) = (0.0, 0.0);
         let mut add = |wanted: f64, most: f64| {
             demand += wanted.min(most);
@@ -69,14 +67,11 @@ impl Demand {
             }
             Demand::Native(vps) => {
                 for gap in vps.iter().flatten().filter(|gap| gap.measured) {
-                    add(
-                        gap.run.0 as f64 * factor,
-                        gap.until_next.min(way.length()).0 as f64,
-                    );
+                    add(gap.run.0 as f64 * factor, gap.until_next.0 as f64);
                 }
             }
         }
-        (Nanos(demand.round() as u64), Nanos(cut.round() as u64))
+        (demand, cut)
     }
 
     /// About how many pieces of work it becomes.
@@ -93,16 +88,19 @@ impl Demand {
     }
 }
 
-/// When a VM's demand ends, as far as one can tell: it may have slept until a little after its last piece of work.
+/// When a VM's demand ends, as far as one can tell: behind its last piece of work it may have slept for as long as it
+/// ever did between two.
 pub(super) fn end(vm: &TracedVm) -> Nanos {
-    let pause = match &vm.demand {
-        TracedDemand::Means(_) => Nanos::ZERO,
-        TracedDemand::Bursts(all) => {
-            let pauses = all.windows(2).map(|pair| pair[1].at.since(pair[0].at));
-            pauses.max().unwrap_or_default()
+    let mut longest = Nanos::ZERO;
+    if let TracedDemand::Bursts(all) = &vm.demand {
+        // A pause is where all that came before is done.
+        let mut done = all.first().map_or(Nanos::ZERO, Burst::end);
+        for burst in all {
+            longest = longest.max(burst.at.since(done));
+            done = done.max(burst.end());
         }
-    };
-    vm.end() + pause
+    }
+    vm.end() + longest
 }
 
 /// The whole run, step by step: nothing is demanded where the trace says nothing.
@@ -142,6 +140,18 @@ pub(super) fn parts(steps: &[Step], vps: u32, factor: f64) -> [Vec<Part>; 2] {
     [before, measured].map(|steps| steps.iter().map(part).collect())
 }
 
+/// A piece of work in the time of the run. What an LP of its own would do of it before measuring begins and what while
+/// are two, so that none is measured in part; what it would do after the end is none.
+fn pieces(burst: &Burst, way: &Way) -> impl Iterator<Item = (Nanos, Nanos)> + use<> {
+    let at = way.in_run(burst.at).min(way.length());
+    // Its length is compressed as time is, so that its demand in LPs stays.
+    let run = Nanos((burst.run.0 as f64 / way.speed).round() as u64);
+    let end = (at + run).min(way.length());
+    let border = way.warm_up.clamp(at, end);
+    let parts = [(at, border - at), (border, end - border)];
+    parts.into_iter().filter(|(_, run)| *run > Nanos::ZERO)
+}
+
 fn gaps(mut pieces: Vec<(Nanos, Nanos)>, way: &Way) -> Vec<Gap> {
     // Several of the trace's VPs may have become one.
     pieces.sort();
@@ -149,19 +159,27 @@ fn gaps(mut pieces: Vec<(Nanos, Nanos)>, way: &Way) -> Vec<Gap> {
         .iter()
         .skip(1)
         .map(|(at, _)| *at)
-        .chain([Nanos(u64::MAX)]);
-    let gap = |(&(at, run), next): (&(Nanos, Nanos), Nanos)| Gap {
-        at,
-        run,
-        until_next: next.since(at),
-        measured: at >= way.warm_up,
+        .chain([way.length()]);
+    let gap = |(&(at, run), next): (&(Nanos, Nanos), Nanos)| {
+        let measured = at >= way.warm_up;
+        let end = if measured {
+            next
+        } else {
+            next.min(way.warm_up)
+        };
+        Gap {
+            at,
+            run,
+            until_next: end.since(at),
+            measured,
+        }
     };
     pieces.iter().zip(nexts).map(gap).collect()
 }
 
-/// The work of a VP with pieces of its own: multiplied, and none longer than it is until the next one.
-pub(super) fn native(gaps: &[Gap], factor: f64) -> Vec<Work> {
-    let work = |gap: &Gap| Work {
+/// The work of a VP with pieces of its own: multiplied, and none longer than there is time.
+pub(super) fn native(gaps: &[Gap], factor: f64) -> Vec<Piece> {
+    let work = |gap: &Gap| Piece {
         at: gap.at,
         run: Nanos((gap.run.0 as f64 * factor).round() as u64).min(gap.until_next),
     };

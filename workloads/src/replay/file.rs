@@ -12,6 +12,7 @@ use crate::suggest::listed;
 use crate::traces::{self, Format, Selection, Source, TraceError, TracedVm, Watch, shipped};
 
 /// A trace that was read.
+#[derive(Debug)]
 pub(super) struct Read {
     pub(super) vms: Vec<TracedVm>,
     /// Where it was found.
@@ -47,10 +48,7 @@ pub(super) fn read(
             return Err((About::Trace, title, label));
         }
         Some(_) => PathBuf::from(trace),
-        None => {
-            let beside = Path::new(&experiment.source).parent();
-            beside.unwrap_or(Path::new("")).join(trace)
-        }
+        None => beside(experiment).join(trace),
     };
     let source = Source {
         files: vec![path.clone()],
@@ -71,7 +69,13 @@ pub(super) fn read(
     })
 }
 
-/// Of a trace that is not read. What takes an option of `apportion trace` has no key.
+/// Where relative paths of an experiment begin.
+pub(super) fn beside(experiment: &Experiment) -> &Path {
+    let beside = Path::new(&*experiment.source).parent();
+    beside.unwrap_or(Path::new(""))
+}
+
+/// Of a trace that is not read. What only an option of `apportion trace` can say has no key.
 fn wrong(error: TraceError) -> Wrong {
     let (about, label) = match &error {
         TraceError::UnknownVms(_) => (About::Vms, "use names of this trace"),
@@ -80,10 +84,20 @@ fn wrong(error: TraceError) -> Wrong {
         }
         TraceError::UnknownFormat { .. } => (About::Trace, "say it with `format`"),
         TraceError::Nothing { .. } => (About::Trace, "use another `from`, or another trace"),
-        _ => (
+        TraceError::TooLong { .. } => (About::Trace, "use a shorter run, or a lower `speed`"),
+        TraceError::BadLine(_) | TraceError::BadItem { .. } => (
             About::Trace,
-            "replay what `apportion trace convert` makes of it, which has these options",
+            "mend it, or replay what `apportion trace convert --skip-bad` makes of it",
         ),
+        TraceError::NoTable { .. } => (
+            About::Trace,
+            "put it there, or replay what `apportion trace convert --vmtable` makes of both",
+        ),
+        TraceError::NoMachineLps => (
+            About::Trace,
+            "replay what `apportion trace convert --machine-lps` makes of it",
+        ),
+        _ => (About::Trace, "this trace"),
     };
     (about, error.to_string(), label.to_owned())
 }

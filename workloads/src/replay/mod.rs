@@ -3,33 +3,27 @@
 //! A VM's mean demand is spread evenly over its guest's VPs. Each VP's demand
 //! becomes bursts whose sum follows it: at any time what has
 //! fallen due is what the trace wanted until then, and no more than one burst
-//! ahead; as measuring begins and ends it is the same to the nanosecond. One factor on all VMs
-//! packs them to a chosen over-commitment.
+//! ahead; as measuring begins and ends it is the same to the nanosecond. VMs that come as pieces of work
+//! keep them, cut there as well. One factor on all VMs packs them to a chosen over-commitment.
 
 mod bursts;
 mod demand;
 mod file;
 mod pack;
 mod prepare;
+mod recent;
 #[cfg(test)]
 mod tests;
 
-use apportion_scheduler::{Nanos, Random};
+use std::sync::Arc;
+
+use apportion_scheduler::{Nanos, Piece, Random, RecordedDemand};
 use thiserror::Error;
 
 use crate::traces::TracedVm;
 use bursts::bursts;
 use demand::{Demand, native};
-pub use prepare::{PrepareError, Prepared, prepare};
-
-/// A piece of work of one VP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Work {
-    /// When it falls due, since the guests are started.
-    pub at: Nanos,
-    /// The CPU time that it takes, above zero.
-    pub run: Nanos,
-}
+pub use prepare::{PrepareError, Prepared, Traces};
 
 /// How a trace is replayed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,8 +47,8 @@ pub struct Way {
     pub lps: u32,
     /// VPs of each guest; `None` is as many as the trace says, but no more than LPs.
     pub vps: Option<u32>,
-    /// The mean demand of all VMs over the measured time as a multiple of the LPs; `None` leaves
-    /// it as the trace has it.
+    /// The mean demand of all VMs over the measured time ([`ReplayedVm::demand`]) as a multiple of the LPs; `None`
+    /// leaves it as the trace has it.
     pub overcommit: Option<f64>,
 }
 
@@ -95,9 +89,10 @@ pub struct Replayed {
 pub struct ReplayedVm {
     /// What the trace calls it.
     pub id: String,
-    /// By VP of its guest, in order of time.
-    pub work: Vec<Vec<Work>>,
-    /// What it demands in the measured time, having been scaled and cut.
+    /// What its guest is to do, each piece with CPU time above zero.
+    pub work: Arc<RecordedDemand>,
+    /// What it demands in the measured time, having been scaled and cut: what of its work falls due then. All of that
+    /// an LP of its own per VP could do by the end.
     pub demand: Nanos,
     /// What was cut off of that, since a VP cannot use more than an LP.
     pub cut: Nanos,
@@ -128,9 +123,7 @@ pub enum ReplayError {
         most: f64,
     },
     /// More pieces of work than can be kept.
-    #[error(
-        "the replay has some {pieces} bursts, of which there can be {MOST_PIECES}: use longer bursts or a shorter run"
-    )]
+    #[error("the replay has some {pieces} bursts, of which there can be {MOST_PIECES}")]
     TooMany {
         /// About so many.
         pieces: u64,
@@ -166,7 +159,7 @@ pub fn replay(vms: &[TracedVm], until: Nanos, way: &Way) -> Result<Replayed, Rep
         .zip(&demands)
         .enumerate()
         .map(|(index, (vm, demand))| {
-            let work = match demand {
+            let vps: Vec<Vec<Piece>> = match demand {
                 Demand::Steps { vps, steps } => {
                     let [before, measured] = demand::parts(steps, *vps, factor);
                     let draw = |vp: u32| {
@@ -179,12 +172,15 @@ pub fn replay(vms: &[TracedVm], until: Nanos, way: &Way) -> Result<Replayed, Rep
                 }
                 Demand::Native(vps) => vps.iter().map(|gaps| native(gaps, factor)).collect(),
             };
-            let (demand, cut) = demand.measured(factor, way);
+            let measured = vps
+                .iter()
+                .flatten()
+                .filter(|it: &&Piece| it.at >= way.warm_up);
             ReplayedVm {
                 id: vm.id.clone(),
-                work,
-                demand,
-                cut,
+                demand: measured.fold(Nanos::ZERO, |sum, it| sum + it.run),
+                cut: Nanos(demand.measured(factor).1.round() as u64),
+                work: Arc::new(RecordedDemand { vps }),
             }
         });
     Ok(Replayed {

@@ -10,7 +10,7 @@ const GREATEST: f64 = 1e12;
 pub(super) fn factor(demands: &[Demand], wanted: f64, way: &Way) -> Result<f64, ReplayError> {
     let lps = way.duration.0 as f64 * f64::from(way.lps);
     let sum = |factor: f64| {
-        let each = demands.iter().map(|it| it.measured(factor, way).0.0 as f64);
+        let each = demands.iter().map(|it| it.measured(factor).0);
         each.sum::<f64>() / lps
     };
     let as_it_is = sum(1.0);

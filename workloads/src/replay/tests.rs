@@ -46,7 +46,7 @@ fn means(vps: u32, lps: &[f64]) -> TracedVm {
     vm("m", vps, TracedDemand::Means(intervals.collect()))
 }
 
-fn total(work: &[Work]) -> u64 {
+fn total(work: &[Piece]) -> u64 {
     work.iter().map(|it| it.run.0).sum()
 }
 
@@ -62,7 +62,7 @@ fn nothing_falls_due_where_nothing_is_demanded_though_a_fraction_is_left_over() 
     };
     let demand = TracedDemand::Means(vec![interval(0, 1.0 / 3.0), interval(8, 0.7)]);
     let replayed = replay(&[vm("m", 1, demand)], s(20), &way).unwrap();
-    let work = &replayed.vms[0].work[0];
+    let work = &replayed.vms[0].work.vps[0];
     let gap = way.in_run(s(1))..way.in_run(s(8));
     assert!(work.iter().all(|it| !gap.contains(&it.at)));
     assert!(work.iter().any(|it| it.at >= gap.end));
@@ -90,13 +90,13 @@ fn constant_bursts_come_as_often_as_the_demand_says() {
         ..way()
     };
     let replayed = replay(&[means(1, &[0.5, 0.0, 0.25])], Nanos::ZERO, &way).unwrap();
-    let work = &replayed.vms[0].work[0];
+    let work = &replayed.vms[0].work.vps[0];
     assert_eq!(total(work), s(3).0);
     // The first is shorter, for VPs do not keep step; then 5 ms each 10 ms.
     assert!(work[0].at == Nanos::ZERO && work[0].run <= ms(5));
     assert_eq!(work[2].at - work[1].at, ms(10));
     assert_eq!(work[2].run, ms(5));
-    let none = |it: &Work| (s(4)..s(8)).contains(&it.at);
+    let none = |it: &Piece| (s(4)..s(8)).contains(&it.at);
     assert!(!work.iter().any(none), "nothing is wanted then");
     let last = &work[work.len() - 3..];
     assert_eq!(last[1].at - last[0].at, ms(20));
@@ -109,9 +109,9 @@ fn constant_bursts_come_as_often_as_the_demand_says() {
 fn a_vm_is_spread_over_its_guests_vps_and_wants_no_more_than_they_can_use() {
     let replayed = replay(&[means(8, &[6.0, 1.0, 1.0])], Nanos::ZERO, &way()).unwrap();
     let [vm] = &replayed.vms[..] else { panic!() };
-    assert_eq!(vm.work.len(), 2, "no more VPs than LPs");
-    assert_eq!(total(&vm.work[0]), s(4 + 4).0);
-    assert_ne!(vm.work[0], vm.work[1]);
+    assert_eq!(vm.work.vps.len(), 2, "no more VPs than LPs");
+    assert_eq!(total(&vm.work.vps[0]), s(4 + 4).0);
+    assert_ne!(vm.work.vps[0], vm.work.vps[1]);
     // 2 LPs for 2 s, then 1 for 8 s; of 6 LPs 4 are cut off for 2 s.
     assert_eq!((vm.demand, vm.cut), (s(12), s(8)));
     let more = Way {
@@ -123,6 +123,7 @@ fn a_vm_is_spread_over_its_guests_vps_and_wants_no_more_than_they_can_use() {
             .unwrap()
             .vms[0]
             .work
+            .vps
             .len(),
         3
     );
@@ -138,9 +139,9 @@ fn time_is_compressed_and_demand_stays() {
     };
     let replayed = replay(&[means(1, &[0.5, 0.0, 1.0])], Nanos::ZERO, &fast).unwrap();
     let vm = &replayed.vms[0];
-    assert_eq!(total(&vm.work[0]), ms(1_500).0);
+    assert_eq!(total(&vm.work.vps[0]), ms(1_500).0);
     assert_eq!(vm.demand, s(1));
-    let at = vm.work[0].iter().map(|it| it.at);
+    let at = vm.work.vps[0].iter().map(|it| it.at);
     assert!(!at.clone().any(|at| (s(1)..s(2)).contains(&at)));
     assert!(at.max().unwrap() < s(3));
 }
@@ -165,19 +166,83 @@ fn bursts_of_the_trace_are_kept_and_compressed_like_time() {
         ..way()
     };
     let replayed = replay(&[traced], Nanos::ZERO, &way).unwrap();
-    let work = |at, run| Work {
+    let work = |at, run| Piece {
         at: ms(at),
         run: ms(run),
     };
     // VP 2 shares VP 0 of the guest, which has no more than 10 ms before it comes.
     let expected = [
         vec![work(50, 10), work(100, 10), work(110, 5)],
-        vec![Work {
+        vec![Piece {
             at: ms(55),
             run: ms(15),
         }],
     ];
-    assert_eq!(replayed.vms[0].work, expected);
+    assert_eq!(replayed.vms[0].work.vps, expected);
+}
+
+#[test]
+fn bursts_of_the_trace_last_as_long_as_their_longest_pause_behind_the_last() {
+    let burst = |vp, at, run| Burst {
+        vp,
+        at: s(at),
+        run: s(run),
+    };
+    let ends_at = |all: &[Burst], seconds: u64| {
+        let traced = [vm("b", 2, TracedDemand::Bursts(all.to_vec()))];
+        let way = |until| Way {
+            duration: until - way().warm_up,
+            ..way()
+        };
+        replay(&traced, Nanos::ZERO, &way(s(seconds))).unwrap();
+        let error = replay(&traced, Nanos::ZERO, &way(s(seconds) + Nanos(1))).unwrap_err();
+        assert!(matches!(error, ReplayError::TooShort { there, .. } if there == s(seconds)));
+    };
+    // 5 s of sleep between the two, and no more after them.
+    ends_at(&[burst(0, 0, 5), burst(0, 10, 5)], 20);
+    // It did not sleep while its other VP had something to do, nor before its first piece of work.
+    ends_at(&[burst(0, 1, 8), burst(1, 2, 1), burst(0, 10, 5)], 16);
+    ends_at(&[burst(0, 8, 4)], 12);
+}
+
+#[test]
+fn bursts_of_the_trace_are_cut_where_measuring_begins_and_ends() {
+    let burst = |vp, at, run| Burst {
+        vp,
+        at: s(at),
+        run: s(run),
+    };
+    // One reaches into the measured time, one out of it; and one is a hog's.
+    let all = [burst(0, 1, 2), burst(1, 0, 100), burst(0, 11, 5)];
+    let traced = [vm("b", 2, TracedDemand::Bursts(all.to_vec()))];
+    let work = |at, run| Piece {
+        at: s(at),
+        run: s(run),
+    };
+    let replayed = replay(&traced, Nanos::ZERO, &way()).unwrap();
+    let expected = [
+        vec![work(1, 1), work(2, 1), work(11, 1)],
+        vec![work(0, 2), work(2, 10)],
+    ];
+    assert_eq!(replayed.vms[0].work.vps, expected);
+    // 12 s of the 20 s that two LPs have.
+    assert_eq!((replayed.vms[0].demand, replayed.vms[0].cut), (s(12), s(0)));
+    let packed = |overcommit| {
+        let way = Way {
+            overcommit: Some(overcommit),
+            ..way()
+        };
+        replay(&traced, Nanos::ZERO, &way)
+    };
+    let half = packed(0.3).unwrap();
+    assert!((half.factor - 0.5).abs() < 1e-9, "{}", half.factor);
+    assert_eq!(half.vms[0].demand, s(6));
+    // What begins a second before the end has no more than that; nor can the hog want more.
+    let more = packed(0.65).unwrap();
+    assert_eq!(more.vms[0].work.vps[1], expected[1]);
+    assert_eq!(more.vms[0].demand, s(13));
+    assert!(packed(0.99).is_ok());
+    assert!(matches!(packed(1.1), Err(ReplayError::TooIdle { most, .. }) if most <= 1.0));
 }
 
 #[test]
@@ -223,7 +288,7 @@ fn what_is_too_short_or_too_much_is_refused() {
             .to_string()
     };
     insta::assert_snapshot!(refused(Way { duration: s(11), ..way() }), @"the run takes 13s of the trace, (warm_up + duration) x speed, and there are 12s");
-    insta::assert_snapshot!(refused(Way { burst_length: Nanos(100), ..way() }), @"the replay has some 120000000 bursts, of which there can be 20000000: use longer bursts or a shorter run");
+    insta::assert_snapshot!(refused(Way { burst_length: Nanos(100), ..way() }), @"the replay has some 120000000 bursts, of which there can be 20000000");
     insta::assert_snapshot!(refused(Way { overcommit: Some(2.0), ..way() }), @"an over-commitment of 2 cannot be reached: with each VP wanting an LP whenever its VM wanted anything it is 0.500");
 }
 
@@ -243,6 +308,41 @@ fn seeds_and_streams_make_a_difference_and_nothing_else_does() {
 }
 
 proptest! {
+    #[test]
+    fn what_is_demanded_is_what_falls_due_and_lps_of_ones_own_could_do_all_of_it(
+        bursts in prop::collection::vec((0..3_u32, 0..14_000_u64, 1..3_000_u64), 1..20),
+        speed in 0.5..3.0_f64,
+        overcommit in prop::option::of(0.01..0.5_f64),
+    ) {
+        let way = Way { speed, overcommit, ..way() };
+        let burst = |&(vp, at, run): &(u32, u64, u64)| Burst { vp, at: ms(at), run: ms(run) };
+        let mut all: Vec<Burst> = bursts.iter().map(burst).collect();
+        all.sort_by_key(|it| it.at);
+        let traced = [vm("b", 3, TracedDemand::Bursts(all))];
+        let replayed = match replay(&traced, s(1_000), &way) {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                prop_assert!(matches!(error, ReplayError::TooIdle { .. }), "{error}");
+                return Ok(());
+            }
+        };
+        let vm = &replayed.vms[0];
+        let measured = |it: &&Piece| it.at >= way.warm_up;
+        let due: u64 = vm.work.vps.iter().flatten().filter(measured).map(|it| it.run.0).sum();
+        prop_assert_eq!(vm.demand.0, due);
+        if let Some(wanted) = overcommit {
+            let lps = due as f64 / way.duration.0 as f64 / 2.0;
+            prop_assert!((lps - wanted).abs() <= 1e-6, "{lps} of {wanted}");
+        }
+        for of_vp in &vm.work.vps {
+            for (index, it) in of_vp.iter().enumerate() {
+                let next = of_vp.get(index + 1).map_or(way.length(), |next| next.at);
+                prop_assert!(it.at + it.run <= next, "{it:?} before {next}");
+                prop_assert!(it.at >= way.warm_up || it.at + it.run <= way.warm_up);
+            }
+        }
+    }
+
     #[test]
     fn what_is_due_follows_what_is_demanded_within_one_burst_and_is_exact_where_it_is_cut(
         parts in prop::collection::vec((1..2_000_000_000_u64, prop_oneof![2 => 0..=WHOLE, 1 => Just(0)]), 1..20),
@@ -264,7 +364,7 @@ proptest! {
         prop_assert!(longest <= most);
         let length: Nanos = before.iter().fold(Nanos::ZERO, |sum, it| sum + it.length);
         let first: u128 = before.iter().map(Part::work).sum();
-        let due: Vec<Work> = work.iter().copied().filter(|it| it.at < length).collect();
+        let due: Vec<Piece> = work.iter().copied().filter(|it| it.at < length).collect();
         prop_assert_eq!(u128::from(total(&due)), first / u128::from(WHOLE), "where it is cut");
         // Up to the end of each interval.
         let (mut until, mut demanded) = (Nanos::ZERO, 0);
@@ -296,13 +396,14 @@ proptest! {
         way.duration = Nanos((vm.end().0 as f64 / speed) as u64) - way.warm_up - Nanos(2);
         let replayed = replay(std::slice::from_ref(&vm), Nanos::ZERO, &way).unwrap();
         let vm_replayed = &replayed.vms[0];
-        let measured = |it: &&Work| it.at >= way.warm_up;
-        let due = vm_replayed.work.iter().flatten().filter(measured).map(|it| it.run.0).sum::<u64>();
-        let length = way.duration.0 as f64;
-        prop_assert!((due as f64 - vm_replayed.demand.0 as f64).abs() <= 1e-9 * 4.0 * length + 20.0);
+        let from = way.warm_up.0 as f64 * speed;
+        let inside = |it: usize| (4e9 * (it + 1) as f64 - from).clamp(0.0, 4e9);
         let guest = f64::from(vps.min(2));
+        let wanted: f64 = lps.iter().enumerate().map(|(at, it)| it.min(guest) * inside(at) / speed).sum();
+        let near = 1e-9 * wanted + 4.0 * lps.len() as f64 + 20.0;
+        prop_assert!((vm_replayed.demand.0 as f64 - wanted).abs() <= near, "{} of {wanted}", vm_replayed.demand);
         let whole: f64 = lps.iter().map(|it| it.min(guest) * 4e9 / speed).sum();
-        let work: u64 = replayed.vms[0].work.iter().map(|it| total(it)).sum();
+        let work: u64 = replayed.vms[0].work.vps.iter().map(|it| total(it)).sum();
         // Parts are rounded to a billionth, times to a nanosecond.
         let near = 1e-9 * whole + 2.0 * lps.len() as f64 + 20.0;
         prop_assert!((work as f64 - whole).abs() <= near, "{work} of {whole}");

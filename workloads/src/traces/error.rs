@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use apportion_scheduler::Nanos;
 use thiserror::Error;
 
 use super::format::Format;
@@ -65,8 +64,18 @@ pub enum TraceError {
         reason: String,
     },
     /// A line that is not as the format has it.
-    #[error("{0}\n--skip-bad counts such lines and leaves them out")]
+    #[error("{0}")]
     BadLine(BadLine),
+    /// Something in a file that has no lines of a table is not as the format has it.
+    #[error("{}: {place}: {problem}", file.display())]
+    BadItem {
+        /// The file.
+        file: PathBuf,
+        /// Where it is: keys, the outer first.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
     /// The file as a whole is not as the format has it.
     #[error("{}: {problem}", file.display())]
     BadFile {
@@ -79,11 +88,7 @@ pub enum TraceError {
     #[error("{}: no file of a trace is in this folder", .0.display())]
     NoFiles(PathBuf),
     /// It could be several things, or none.
-    #[error(
-        "cannot tell the format of {}: {problem}; say it with --format: {}",
-        file.display(),
-        listed(Format::ALL.map(Format::name))
-    )]
+    #[error("cannot tell the format of {}: {problem}", file.display())]
     UnknownFormat {
         /// The file.
         file: PathBuf,
@@ -92,8 +97,7 @@ pub enum TraceError {
     },
     /// The file that says what the VMs are was not found.
     #[error(
-        "a trace in the format `{format}` takes a second file, {what}, and {looked_for} is not beside the first: \
-         name it with --vmtable"
+        "a trace in the format `{format}` takes a second file, {what}, and {looked_for} is not beside the first"
     )]
     NoTable {
         /// The format.
@@ -105,37 +109,31 @@ pub enum TraceError {
     },
     /// Demand in units whose worth nobody but the user knows.
     #[error(
-        "the format `google` gives CPU time as a part of the largest machine's, and not how many LPs that has: say it \
-         with --machine-lps, such as 64"
+        "the format `google` gives CPU time as a part of the largest machine's, and not how many LPs that has"
     )]
     NoMachineLps,
     /// A task without end.
-    #[error(
-        "{}: task `{task}` has no end: say with --span how much of it to take, or give `global` a `duration`",
-        file.display()
-    )]
+    #[error("{}: task `{task}` has no end, and `global` no `duration`", file.display())]
     Endless {
         /// The file.
         file: PathBuf,
         /// The task.
         task: String,
     },
-    /// Two readings of one VM for the same time.
-    #[error(
-        "VM `{vm}` has two readings for {at} since the beginning\n--skip-bad keeps the first of them"
-    )]
-    Overlap {
-        /// The VM.
-        vm: String,
-        /// When the second begins.
-        at: Nanos,
+    /// Tasks that do more than is played.
+    #[error("{}: it has more than {steps} steps", file.display())]
+    TooLong {
+        /// The file.
+        file: PathBuf,
+        /// So many are played.
+        steps: u64,
     },
     /// VMs that were asked for and are not there.
     #[error("the trace has no VM {} in the selected time", listed(.0.iter().map(String::as_str)))]
     UnknownVms(Vec<String>),
     /// Nothing is left.
     #[error(
-        "nothing is selected: the trace has {rows} rows, and none is of a selected VM and time"
+        "nothing is selected: of the rows read, {rows} in all, none is of a selected VM and time"
     )]
     Nothing {
         /// Rows read.
@@ -147,4 +145,26 @@ pub enum TraceError {
     /// Who watched the progress wanted no more.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl TraceError {
+    /// Which option of `apportion trace` helps, where one does.
+    pub fn option(&self) -> Option<String> {
+        let option = match self {
+            TraceError::BadLine(_) | TraceError::BadItem { .. } => {
+                "--skip-bad counts what is bad and leaves it out"
+            }
+            TraceError::UnknownFormat { .. } => {
+                let formats = listed(Format::ALL.map(Format::name));
+                return Some(format!("say it with --format: {formats}"));
+            }
+            TraceError::NoTable { .. } => "name it with --vmtable",
+            TraceError::NoMachineLps => "say it with --machine-lps, such as 64",
+            TraceError::Endless { .. } | TraceError::TooLong { .. } => {
+                "say with --span how much of it to take"
+            }
+            _ => return None,
+        };
+        Some(option.to_owned())
+    }
 }

@@ -45,6 +45,14 @@ pub(super) fn shown(field: &[u8]) -> String {
     format!("{shown}{rest}")
 }
 
+/// The name of a VM, which has to be text: two that are not could look the same.
+pub(super) fn name<'a>(column: &str, field: &'a [u8]) -> Result<&'a [u8], Bad> {
+    match str::from_utf8(field) {
+        Ok(_) => Ok(field),
+        Err(_) => Err(Bad::new(column, "the name of the VM is no UTF-8")),
+    }
+}
+
 /// The fields of a line that has exactly the columns of these names.
 pub(super) fn split<'a, const N: usize>(
     line: &'a [u8],

@@ -52,7 +52,7 @@ impl Format {
 
     /// Whether readings follow each other in time, at least those of one VM.
     ///
-    /// Where they do not, two readings for the same time are noticed by who keeps all of them.
+    /// Where they do not, it has to be remembered for which times there are readings, so that none comes twice.
     pub(super) fn is_ordered(self) -> bool {
         !matches!(self, Format::Google | Format::Own)
     }
@@ -98,12 +98,11 @@ pub(super) fn detect(head: &[u8]) -> Result<Format, String> {
         5 if number(0) && !number(1) && number(2) && number(3) && number(4) => Ok(Format::Azure),
         11 if !number(0) && !number(1) && number(2) => Ok(Format::Alibaba),
         11 if !number(2) && number(3) => {
-            Err("it looks like a vmtable: name the readings, and this with --vmtable".to_owned())
+            Err("it looks like a vmtable: name the readings beside it".to_owned())
         }
-        8 if !number(0) && number(2) && number(5) => Err(
-            "it looks like container_meta: name container_usage, and this with --vmtable"
-                .to_owned(),
-        ),
+        8 if !number(0) && number(2) && number(5) => {
+            Err("it looks like container_meta: name container_usage beside it".to_owned())
+        }
         1 => Err("its first line is neither a number nor the head of a table".to_owned()),
         count => Err(format!(
             "its first line has {count} columns that say nothing"

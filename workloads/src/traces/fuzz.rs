@@ -18,6 +18,7 @@ use super::load::Collector;
 use super::model::{Interval, TracedDemand, TracedVm};
 use super::own::write;
 use super::selection::Selection;
+use super::source::Source;
 
 /// Whoever watches wants no more after so many times: inputs are short, and workloads that they make up may be long.
 const PATIENCE: u32 = 8;
@@ -84,15 +85,20 @@ fn read(
         ordered: format.is_ordered(),
         skip_bad,
         most_vms: usize::MAX,
+        most_stretches: usize::MAX,
     };
     let mut intake = Intake::new(selection, rules, &mut watch, &mut vms);
-    let mut reader = reader(format, &[], Some(64.0), |_| open(table), &mut intake)?;
+    let source = Source {
+        machine_lps: Some(64.0),
+        ..Source::default()
+    };
+    let mut reader = reader(format, &source, &[], |_| open(table), &mut intake)?;
     let mut input = open(file)?;
     input.head()?;
     reader.read(&mut input, &mut intake)?;
     let held = reader.finish(&mut intake);
     held.or_else(|bad| intake.bad_line(Path::new("input"), 0, bad))?;
-    Ok(vms.in_order().0)
+    Ok(vms.in_order())
 }
 
 fn is_empty(vm: &TracedVm) -> bool {

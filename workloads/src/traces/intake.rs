@@ -1,5 +1,7 @@
 //! What every reader hands its rows to: it selects, checks the order, counts, and tells the progress.
 
+mod demand;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,10 +9,10 @@ use std::rc::Rc;
 
 use apportion_scheduler::Nanos;
 
+use super::covered::Covered;
 use super::error::{BadLine, TraceError};
-use super::fields::Bad;
+use super::fields::{Bad, name};
 use super::input::Input;
-use super::model::{Burst, Interval};
 use super::selection::{Count, Sample, Selection};
 use super::sink::{Facts, Sink};
 
@@ -23,6 +25,8 @@ pub(super) struct Rules {
     pub(super) skip_bad: bool,
     /// So many VMs have numbers of their own; all that come up later share the next, so that memory is bounded.
     pub(super) most_vms: usize,
+    /// So many stretches of time are remembered to notice readings that come twice, where they follow no order.
+    pub(super) most_stretches: usize,
 }
 
 /// How far the reading of a trace has come.
@@ -43,8 +47,10 @@ pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 struct Known {
     id: Rc<[u8]>,
     vps: u32,
-    /// When its last reading ended.
+    /// When its last reading ended, where they are in order.
     until: Nanos,
+    /// For which times it has readings, where they are in none.
+    covered: Covered,
     form: Option<Form>,
     /// Who came after it the last time, and so is likely to come now.
     next: u32,
@@ -75,12 +81,20 @@ pub(super) struct Intake<'a> {
     sink: &'a mut dyn Sink,
     watch: Watch<'a>,
     rules: Rules,
-    /// Rows of demand read.
+    /// Rows of demand read, good or bad.
     pub(super) rows: u64,
-    /// Bad lines left out.
+    /// Those of which something was handed on.
+    pub(super) used: u64,
+    /// Those that are bad and were left out.
     pub(super) skipped: u64,
-    /// Rows without a reading.
+    /// Those without a reading.
     pub(super) gaps: u64,
+    /// Bad lines left out of the file that says what the VMs are.
+    pub(super) skipped_of_table: u64,
+    /// Stretches of time that are remembered.
+    stretches: usize,
+    /// There were too many of them.
+    pub(super) unchecked: bool,
     /// Bytes of files that have been read, and of all.
     pub(super) bytes: u64,
     pub(super) of: u64,
@@ -108,8 +122,12 @@ impl<'a> Intake<'a> {
             watch,
             rules,
             rows: 0,
+            used: 0,
             skipped: 0,
             gaps: 0,
+            skipped_of_table: 0,
+            stretches: 0,
+            unchecked: false,
             bytes: 0,
             of: 0,
         }
@@ -130,10 +148,15 @@ impl<'a> Intake<'a> {
         let mut blocks = 0;
         while let Some(line) = input.line()? {
             if !line.is_empty() {
+                let before = self.rows;
                 match row(self, line) {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => break,
-                    Err(bad) => self.bad_line(input.path(), input.line_number(), bad)?,
+                    Err(bad) => {
+                        self.bad_line(input.path(), input.line_number(), bad)?;
+                        // Whether it had been counted before it was known to be bad or not.
+                        self.rows = before + 1;
+                    }
                 }
             }
             if input.blocks() != blocks {
@@ -142,6 +165,20 @@ impl<'a> Intake<'a> {
             }
         }
         self.tell(input.consumed())
+    }
+
+    /// The same of the file that says what the VMs are, whose lines are no rows of demand.
+    pub(super) fn table(
+        &mut self,
+        input: &mut Input,
+        mut row: impl FnMut(&[u8]) -> Result<(), Bad>,
+    ) -> Result<(), TraceError> {
+        input.head()?;
+        self.lines(input, |_, line| row(line).map(ControlFlow::Continue))?;
+        self.bytes += input.consumed();
+        self.skipped_of_table = std::mem::take(&mut self.skipped);
+        self.rows = 0;
+        Ok(())
     }
 
     /// Tells how far it has come, with so many bytes of the present file.
@@ -157,7 +194,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// A line that is wrong: an error, or one more that is left out.
+    /// A line that is wrong: an error, or one more row that is left out.
     pub(super) fn bad_line(&mut self, file: &Path, line: u64, bad: Bad) -> Result<(), TraceError> {
         if self.rules.skip_bad {
             self.skipped += 1;
@@ -171,7 +208,7 @@ impl<'a> Intake<'a> {
         }))
     }
 
-    /// Something in a file that is no table is wrong: an error, or one more thing that is left out.
+    /// Something in a file that is no table is wrong: an error, or one more row that is left out.
     pub(super) fn bad_item(
         &mut self,
         input: &Input,
@@ -179,12 +216,14 @@ impl<'a> Intake<'a> {
         problem: &str,
     ) -> Result<(), TraceError> {
         if self.rules.skip_bad {
+            self.rows += 1;
             self.skipped += 1;
             return Ok(());
         }
-        Err(TraceError::BadFile {
+        Err(TraceError::BadItem {
             file: input.path().to_owned(),
-            problem: format!("{place}: {problem}; --skip-bad leaves it out"),
+            place: place.to_owned(),
+            problem: problem.to_owned(),
         })
     }
 
@@ -197,7 +236,7 @@ impl<'a> Intake<'a> {
         to: Nanos,
         facts: impl FnOnce() -> Result<Facts, Bad>,
     ) -> Result<Option<usize>, Bad> {
-        self.until = self.until.max(to);
+        self.lasts(to);
         if self.selection.cut(from, to).is_none() {
             return Ok(None);
         }
@@ -232,10 +271,7 @@ impl<'a> Intake<'a> {
         {
             return Ok(None);
         }
-        if str::from_utf8(id).is_err() {
-            // Two such names could look the same.
-            return Err(Bad::new("line", "the name of the VM is no UTF-8"));
-        }
+        name("line", id)?;
         let facts = facts()?;
         let vm = self.known.len().min(self.rules.most_vms);
         // Who had the number of the crowd before is forgotten.
@@ -249,71 +285,12 @@ impl<'a> Intake<'a> {
             id,
             vps: facts.vps,
             until: Nanos::ZERO,
+            covered: Covered::default(),
             form: None,
             next: vm as u32 + 1,
         });
         self.last = vm;
         Ok(Some(vm))
-    }
-
-    /// How many VPs a VM has, as far as is known.
-    pub(super) fn vps(&self, vm: usize) -> u32 {
-        self.known[vm].vps
-    }
-
-    /// A VM has at least so many VPs.
-    pub(super) fn at_least(&mut self, vm: usize, vps: u32) {
-        let known = &mut self.known[vm];
-        if vps > known.vps {
-            known.vps = vps;
-            self.sink.vps(vm, vps);
-        }
-    }
-
-    /// Mean demand of a VM.
-    pub(super) fn mean(
-        &mut self,
-        vm: usize,
-        from: Nanos,
-        length: Nanos,
-        lps: f64,
-    ) -> Result<(), Bad> {
-        self.form(vm, Form::Means)?;
-        let known = &mut self.known[vm];
-        if self.rules.ordered {
-            if from < known.until {
-                return Err(Bad::new(
-                    "time",
-                    "the VM has another reading for this time, or a later one before it",
-                ));
-            }
-            known.until = from + length;
-        }
-        if let Some((from, to)) = self.selection.cut(from, from + length) {
-            let length = to - from;
-            self.sink.mean(vm, Interval { from, length, lps });
-        }
-        Ok(())
-    }
-
-    /// A piece of work of a VM.
-    pub(super) fn burst(&mut self, vm: usize, burst: Burst) -> Result<(), Bad> {
-        self.form(vm, Form::Bursts)?;
-        if burst.at >= self.selection.from && !self.selection.is_over(burst.at) {
-            let at = burst.at - self.selection.from;
-            self.sink.burst(vm, Burst { at, ..burst });
-        }
-        Ok(())
-    }
-
-    fn form(&mut self, vm: usize, form: Form) -> Result<(), Bad> {
-        match *self.known[vm].form.get_or_insert(form) == form {
-            true => Ok(()),
-            false => Err(Bad::new(
-                "line",
-                "the VM has demand both as means and as bursts",
-            )),
-        }
     }
 
     /// Names that were asked for and did not come up.

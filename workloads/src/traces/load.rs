@@ -1,11 +1,9 @@
 //! A trace in memory: all that is selected, VM by VM.
 
-use apportion_scheduler::Nanos;
-
 use super::error::TraceError;
 use super::intake::Watch;
 use super::model::{Burst, Interval, TracedDemand, TracedVm};
-use super::scan::{Scanned, scan};
+use super::scan::{Most, Scanned, scan};
 use super::selection::Selection;
 use super::sink::{Facts, Sink};
 use super::source::Source;
@@ -25,44 +23,12 @@ pub struct Loaded {
 /// [`TraceError`], where it is no trace, has a line that is wrong, or nothing of it is selected.
 pub fn load(source: &Source, selection: &Selection, watch: Watch) -> Result<Loaded, TraceError> {
     let mut vms = Collector::default();
-    let mut scanned = scan(source, selection, usize::MAX, watch, &mut vms)?;
-    let (vms, twice) = vms.in_order();
-    if let Some((vm, at)) = &twice.first
-        && !source.skip_bad
-    {
-        return Err(TraceError::Overlap {
-            vm: vm.clone(),
-            at: *at + selection.from,
-        });
-    }
-    scanned.skipped += twice.count;
+    let scanned = scan(source, selection, Most::ALL, watch, &mut vms)?;
+    let vms = vms.in_order();
     match vms.is_empty() {
         true => Err(TraceError::Nothing { rows: scanned.rows }),
         false => Ok(Loaded { vms, scanned }),
     }
-}
-
-/// Readings for a time for which there is one already.
-#[derive(Debug, Default)]
-pub(super) struct Twice {
-    pub(super) count: u64,
-    /// The VM of the first, and when it begins.
-    pub(super) first: Option<(String, Nanos)>,
-}
-
-/// Keeps the first of intervals that overlap; returns the first that was not kept.
-fn without_overlap(means: &mut Vec<Interval>) -> Option<Interval> {
-    let mut end = Nanos::ZERO;
-    let mut first = None;
-    means.retain(|it| {
-        if it.from < end {
-            first.get_or_insert(*it);
-            return false;
-        }
-        end = it.end();
-        true
-    });
-    first
 }
 
 /// Keeps everything.
@@ -70,23 +36,15 @@ fn without_overlap(means: &mut Vec<Interval>) -> Option<Interval> {
 pub(super) struct Collector(Vec<TracedVm>);
 
 impl Collector {
-    /// The VMs, with their demand in order of time; of readings for the same time the first is kept.
-    pub(super) fn in_order(mut self) -> (Vec<TracedVm>, Twice) {
-        let mut twice = Twice::default();
+    /// The VMs, with their demand in order of time.
+    pub(super) fn in_order(mut self) -> Vec<TracedVm> {
         for vm in &mut self.0 {
             match &mut vm.demand {
-                TracedDemand::Means(means) => {
-                    means.sort_by_key(|it| it.from);
-                    let before = means.len();
-                    if let Some(second) = without_overlap(means) {
-                        twice.first.get_or_insert((vm.id.clone(), second.from));
-                    }
-                    twice.count += (before - means.len()) as u64;
-                }
+                TracedDemand::Means(means) => means.sort_by_key(|it| it.from),
                 TracedDemand::Bursts(bursts) => bursts.sort_by_key(|it| it.at),
             }
         }
-        (self.0, twice)
+        self.0
     }
 }
 

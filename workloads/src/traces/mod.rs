@@ -6,6 +6,7 @@
 //! [`Synthesis`] makes one up. The formats, where each fact about them comes from, and what is read how, are in
 //! `workloads/traces/README.md`.
 
+mod covered;
 mod error;
 mod fields;
 mod format;

@@ -69,6 +69,13 @@ pub struct Burst {
     pub run: Nanos,
 }
 
+impl Burst {
+    /// When it would be done on an LP of its own.
+    pub fn end(&self) -> Nanos {
+        self.at + self.run
+    }
+}
+
 impl TracedVm {
     /// CPU time that it asks for in all, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
@@ -78,11 +85,11 @@ impl TracedVm {
         }
     }
 
-    /// When its demand ends: the end of its last interval, or when its last burst falls due.
+    /// When its demand ends: the end of its last interval, or when its last burst would be done.
     pub fn end(&self) -> Nanos {
         match &self.demand {
             TracedDemand::Means(intervals) => intervals.last().map(Interval::end),
-            TracedDemand::Bursts(bursts) => bursts.last().map(|it| it.at),
+            TracedDemand::Bursts(bursts) => bursts.iter().map(Burst::end).max(),
         }
         .unwrap_or_default()
     }

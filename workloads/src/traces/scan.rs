@@ -21,21 +21,57 @@ use super::source::Source;
 pub struct Scanned {
     /// The format, said or found.
     pub format: Format,
-    /// Rows of demand read, selected or not: readings, or pieces of work.
+    /// Rows of demand read, good or bad, selected or not: lines with a reading or more; of `rt-app` pieces of work and
+    /// what is bad in the file.
     pub rows: u64,
-    /// Bad lines left out.
+    /// Rows that are selected and were used.
+    pub used: u64,
+    /// Rows that are bad and were left out.
     pub skipped: u64,
     /// Rows that have no reading, and are none of a VM.
     pub gaps: u64,
+    /// Bad lines left out of the file that says what the VMs are; they are no rows.
+    pub skipped_of_table: u64,
+    /// Whether readings that follow no order were too scattered for all to be held against each other: some may have
+    /// been used that are for the same time.
+    pub unchecked: bool,
     /// Until when the trace says something, as far as it was read.
     pub until: Nanos,
 }
 
-/// Reads a trace, and tells so many VMs apart. For a sample it reads twice: once for the names.
+impl Scanned {
+    /// Rows of other VMs and times than those that are selected.
+    pub fn elsewhere(&self) -> u64 {
+        let told = self.used + self.skipped + self.gaps;
+        self.rows.saturating_sub(told)
+    }
+}
+
+/// How much is remembered of a trace beside what is made of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// VMs that are told apart.
+    pub(super) vms: usize,
+    /// Stretches of time for which VMs have readings, where these follow no order.
+    pub(super) stretches: usize,
+}
+
+impl Most {
+    /// Where all is kept that is read.
+    pub(super) const ALL: Most = Most {
+        vms: usize::MAX,
+        stretches: usize::MAX,
+    };
+
+    /// Stretches that take some 150 MiB.
+    pub(super) const STRETCHES: usize = 4 << 20;
+}
+
+/// Reads a trace, and remembers so much of it. For a sample it reads twice: once for the names.
 pub(super) fn scan(
     source: &Source,
     selection: &Selection,
-    most_vms: usize,
+    most: Most,
     watch: Watch,
     sink: &mut dyn Sink,
 ) -> Result<Scanned, TraceError> {
@@ -54,7 +90,8 @@ pub(super) fn scan(
     let rules = Rules {
         ordered: format.is_ordered(),
         skip_bad: source.skip_bad,
-        most_vms,
+        most_vms: most.vms,
+        most_stretches: most.stretches,
     };
     let Count::Sample { vms, seed } = selection.count else {
         let mut intake = Intake::new(selection, rules, watch, sink);
@@ -100,7 +137,7 @@ fn read(
         intake.of += length(&path);
         Input::open(&path, source.ahead)
     };
-    let mut reader = reader(format, files, source.machine_lps, table, intake)?;
+    let mut reader = reader(format, source, files, table, intake)?;
     for file in files {
         let mut input = Input::open(file, source.ahead)?;
         input.head()?;
@@ -122,8 +159,11 @@ fn read(
     Ok(Scanned {
         format,
         rows: intake.rows,
+        used: intake.used,
         skipped: intake.skipped,
         gaps: intake.gaps,
+        skipped_of_table: intake.skipped_of_table,
+        unchecked: intake.unchecked,
         until: intake.until,
     })
 }

@@ -1,61 +1,19 @@
 //! What is wrong with a trace is said with its place; the messages are part of the product.
 
-use super::{fixture, source, try_load};
-use apportion_workloads::traces::{Format, Selection, Source, TraceError, TracedDemand};
+use super::{FIXTURES, fixture, source, text, try_load, written};
+use apportion_workloads::traces::{Format, Selection, Source, TraceError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-/// The fixture of a format: the file to break, and the one beside it.
-const FIXTURES: [(Format, &str, Option<&str>); 8] = [
-    (
-        Format::Azure,
-        "azure-v1/vm_cpu_readings-file-1-of-2.csv",
-        Some("azure-v1/vmtable.csv"),
-    ),
-    (
-        Format::Google,
-        "google/instance_usage-000000000000.json",
-        None,
-    ),
-    (
-        Format::Alibaba,
-        "alibaba/container_usage.csv",
-        Some("alibaba/container_meta.csv"),
-    ),
-    (Format::Bitbrains, "bitbrains/2.csv", None),
-    (
-        Format::PlanetLab,
-        "planetlab/146-179_surfsnel_dsl_internl_net_root",
-        None,
-    ),
-    (Format::RtApp, "rt-app/video.json", None),
-    (Format::Timehist, "timehist/two-tasks.txt", None),
-    (Format::Own, "own/mixed.csv", None),
-];
-
-fn text(path: &str) -> String {
-    fs::read_to_string(fixture(path)).unwrap()
-}
-
-/// A trace of this content, with what stands beside it in its fixture.
-fn written(folder: &Path, format: Format, content: &[u8]) -> Source {
-    let (_, file, table) = FIXTURES.into_iter().find(|it| it.0 == format).unwrap();
-    let path = folder.join(file.rsplit('/').next().unwrap());
-    fs::write(&path, content).unwrap();
-    Source {
-        format: Some(format),
-        vmtable: table.map(fixture),
-        machine_lps: Some(64.0),
-        ..source(&[path])
-    }
-}
-
 fn error_of(source: &Source, folder: &Path) -> String {
     let error = match try_load(source, &Selection::default()) {
-        Err(error) => error.to_string(),
+        Err(error) => match error.option() {
+            Some(option) => format!("{error}\n{option}"),
+            None => error.to_string(),
+        },
         Ok(loaded) => panic!("{loaded:?}"),
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
@@ -129,6 +87,12 @@ fn a_bad_line_is_named_with_its_column_and_what_was_expected() {
             "bytes that are no text",
             "300,cccc",
             "300,\u{fffd}\u{7}",
+        ),
+        (
+            Format::Google,
+            "two readings for some of a time",
+            "\"start_time\":\"900000000\"",
+            "\"start_time\":\"899000000\"",
         ),
         (
             Format::Google,
@@ -407,31 +371,4 @@ fn gzip_is_known_by_its_content_and_said_to_be_cut_off() {
     let packed = gzip(readings.as_bytes());
     let cut = written(folder.path(), Format::Azure, &packed[..packed.len() / 2]);
     insta::assert_snapshot!(error_of(&cut, folder.path()));
-}
-
-#[test]
-fn bad_lines_can_be_left_out_and_are_counted() {
-    let folder = tempfile::tempdir().unwrap();
-    let readings =
-        "0,aaaa,1,1,50\nnonsense\n0,bbbb,1,1,NaN\n300,aaaa,1,1,50\n0,aaaa,1,1,50\n300,dddd,1,1,1\n";
-    let source = Source {
-        skip_bad: true,
-        ..written(folder.path(), Format::Azure, readings.as_bytes())
-    };
-    let loaded = try_load(&source, &Selection::default()).unwrap();
-    assert_eq!(loaded.scanned.skipped, 4);
-    assert_eq!(loaded.vms.len(), 1);
-    assert_eq!(loaded.vms[0].cpu_seconds(), 600.0);
-
-    let twice = text("own/mixed.csv").replace("1200,60", "840,60");
-    let source = Source {
-        skip_bad: true,
-        ..written(folder.path(), Format::Own, twice.as_bytes())
-    };
-    let loaded = try_load(&source, &Selection::default()).unwrap();
-    assert_eq!(loaded.scanned.skipped, 1);
-    let TracedDemand::Means(means) = &loaded.vms[0].demand else {
-        panic!()
-    };
-    assert_eq!(means.len(), 3);
 }

@@ -1,7 +1,14 @@
 //! Each fixture, read by hand.
 
 use super::{all, bursts, fixture, ids, means, source, try_load};
-use apportion_workloads::traces::{Format, Selection, Source, TracedControls};
+use apportion_scheduler::Nanos;
+use apportion_workloads::traces::{Format, Selection, Source, TracedControls, load};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::{Read as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[test]
 fn azure_v1() {
@@ -151,12 +158,40 @@ fn rt_app() {
 }
 
 #[test]
+fn what_never_sleeps_in_rt_app_wants_all_of_an_lp_for_as_long_as_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hog.json");
+    let text =
+        r#"{"tasks": {"hog": {"run": 1000}, "once": {"loop": 1, "run": 1000, "sleep": 4000}}}"#;
+    std::fs::write(&path, text).unwrap();
+    let part = |from, span| {
+        let selection = Selection {
+            from: Nanos::from_millis(from),
+            span: Some(Nanos::from_millis(span)),
+            ..Selection::default()
+        };
+        try_load(&source(std::slice::from_ref(&path)), &selection).unwrap()
+    };
+    let loaded = part(0, 10_000);
+    assert_eq!(bursts(&loaded.vms[0]), [(0, 0, 10_000_000)]);
+    assert_eq!(loaded.vms[0].end(), Nanos::from_millis(10_000));
+    let loaded = part(3_000, 2_000);
+    assert_eq!(ids(&loaded), ["hog"]);
+    assert_eq!(bursts(&loaded.vms[0]), [(0, 0, 2_000_000)]);
+    assert_eq!(loaded.scanned.until, Nanos::from_millis(5_000));
+
+    // Who sleeps at last is known to want nothing until then.
+    std::fs::write(&path, text.replace(r#""hog": {"run": 1000}, "#, "")).unwrap();
+    assert_eq!(part(0, 10_000).scanned.until, Nanos::from_millis(5));
+}
+
+#[test]
 fn timehist() {
     let loaded = all("timehist/two-tasks.txt");
-    assert_eq!(
-        (loaded.scanned.format, loaded.scanned.rows),
-        (Format::Timehist, 7)
-    );
+    let scanned = loaded.scanned;
+    assert_eq!((scanned.format, scanned.rows), (Format::Timehist, 7));
+    // Of a CPU with nothing to do, and of a task that was running as the recording began.
+    assert_eq!((scanned.used, scanned.gaps), (5, 2));
     assert_eq!(
         ids(&loaded),
         ["make[50]", "Web Content[41/40]", "kworker/0:1-eve[7]"]
@@ -171,9 +206,70 @@ fn timehist() {
 }
 
 #[test]
+fn timehist_begins_with_what_fell_due_first_and_not_with_what_was_printed_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.txt");
+    let head = "time cpu task name wait time sch delay run time\n------\n";
+    // The second had been running for long when the first came and went, and is printed after it.
+    let lines =
+        "7.001000 [0001] short[2] 0.000 0.400 0.500\n7.100000 [0000] long[1] 0.000 1.000 99.000\n";
+    std::fs::write(&path, [head, lines].concat()).unwrap();
+    let mut seen = Vec::new();
+    let loaded = load(&source(&[path]), &Selection::default(), &mut |it| {
+        seen.push((it.bytes, it.of));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(ids(&loaded), ["long[1]", "short[2]"]);
+    assert_eq!(bursts(&loaded.vms[0]), [(0, 0, 99_000)]);
+    assert_eq!(bursts(&loaded.vms[1]), [(0, 100, 500)]);
+    // It is read twice.
+    assert!(
+        seen.is_sorted() && seen.last().is_some_and(|(bytes, of)| bytes == of),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn timehist_is_read_ahead_both_times_and_not_from_a_pipe() {
+    static AHEAD: AtomicU32 = AtomicU32::new(0);
+    let text = std::fs::read(fixture("timehist/two-tasks.txt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.gz");
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&text).unwrap();
+    std::fs::write(&path, packed.finish().unwrap()).unwrap();
+    let packed = Source {
+        format: Some(Format::Timehist),
+        ahead: Some(|it| {
+            AHEAD.fetch_add(1, Ordering::Relaxed);
+            it
+        }),
+        ..source(&[path])
+    };
+    let loaded = try_load(&packed, &Selection::default()).unwrap();
+    assert_eq!((loaded.scanned.rows, AHEAD.load(Ordering::Relaxed)), (7, 2));
+
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&text).unwrap();
+    drop(writer);
+    let piped = Source {
+        format: Some(Format::Timehist),
+        ..source(&[format!("/proc/self/fd/{}", reader.as_raw_fd()).into()])
+    };
+    let error = try_load(&piped, &Selection::default()).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("save it to a file first"), "{error}");
+    // Nothing has been taken out of it.
+    let mut left = Vec::new();
+    { reader }.read_to_end(&mut left).unwrap();
+    assert_eq!(left, text);
+}
+
+#[test]
 fn own() {
     let loaded = all("own/mixed.csv");
-    assert_eq!(loaded.scanned.rows, 9);
+    assert_eq!(loaded.scanned.rows, 4);
     assert_eq!(ids(&loaded), ["web", "batch, night", "editor"]);
     let [web, batch, editor] = &loaded.vms[..] else {
         panic!()

@@ -3,14 +3,16 @@
 mod errors;
 mod known;
 mod own;
+mod rows;
 mod selected;
 mod summary;
 mod synthesis;
 
 use apportion_scheduler::Nanos;
 use apportion_workloads::traces::{
-    Loaded, Selection, Source, TraceError, TracedDemand, TracedVm, load,
+    Format, Loaded, Selection, Source, TraceError, TracedDemand, TracedVm, load,
 };
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,51 @@ fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("traces")
         .join(path)
+}
+
+/// The fixture of a format: the file to break, and the one beside it.
+const FIXTURES: [(Format, &str, Option<&str>); 8] = [
+    (
+        Format::Azure,
+        "azure-v1/vm_cpu_readings-file-1-of-2.csv",
+        Some("azure-v1/vmtable.csv"),
+    ),
+    (
+        Format::Google,
+        "google/instance_usage-000000000000.json",
+        None,
+    ),
+    (
+        Format::Alibaba,
+        "alibaba/container_usage.csv",
+        Some("alibaba/container_meta.csv"),
+    ),
+    (Format::Bitbrains, "bitbrains/2.csv", None),
+    (
+        Format::PlanetLab,
+        "planetlab/146-179_surfsnel_dsl_internl_net_root",
+        None,
+    ),
+    (Format::RtApp, "rt-app/video.json", None),
+    (Format::Timehist, "timehist/two-tasks.txt", None),
+    (Format::Own, "own/mixed.csv", None),
+];
+
+fn text(path: &str) -> String {
+    fs::read_to_string(fixture(path)).unwrap()
+}
+
+/// A trace of this content, with what stands beside it in its fixture.
+fn written(folder: &Path, format: Format, content: &[u8]) -> Source {
+    let (_, file, table) = FIXTURES.into_iter().find(|it| it.0 == format).unwrap();
+    let path = folder.join(file.rsplit('/').next().unwrap());
+    fs::write(&path, content).unwrap();
+    Source {
+        format: Some(format),
+        vmtable: table.map(fixture),
+        machine_lps: Some(64.0),
+        ..source(&[path])
+    }
 }
 
 /// A trace of these files.

@@ -51,7 +51,7 @@ fn by_time() {
 }
 
 #[test]
-fn bursts_count_where_they_fall_due() {
+fn bursts_are_cut_where_an_lp_of_their_own_would_have_come_to() {
     let selection = Selection {
         from: Nanos(600_000),
         span: Some(Nanos(1_000_000)),
@@ -59,11 +59,13 @@ fn bursts_count_where_they_fall_due() {
     };
     let of = |path| try_load(&source(&[fixture(path)]), &selection).unwrap();
     let loaded = of("own/mixed.csv");
-    // One burst of the editor is in that time, and others are before and behind it.
+    // One burst of the editor began before that time, one does not end in it, and one is behind it.
     assert_eq!(ids(&loaded), ["web", "editor"]);
-    assert_eq!(bursts(&loaded.vms[1]), [(0, 400, 2000)]);
+    assert_eq!(bursts(&loaded.vms[1]), [(3, 0, 1000), (0, 400, 600)]);
     let loaded = of("timehist/two-tasks.txt");
     assert_eq!(ids(&loaded), ["make[50]", "Web Content[41/40]"]);
+    assert_eq!(bursts(&loaded.vms[0]), [(0, 400, 600)]);
+    assert_eq!(bursts(&loaded.vms[1]), [(0, 150, 850)]);
     // A VM whose bursts lie around the selected time is not there.
     let between = Selection {
         from: Nanos(1_000_000_000),

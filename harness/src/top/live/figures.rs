@@ -3,6 +3,7 @@
 use super::Live;
 use crate::top::picture::{Line, LpLine, Picture, Second, Sums, percent};
 use apportion_hypervisor::counters::{LpSnapshot, VpSnapshot};
+use apportion_recording::counted;
 use apportion_scheduler::{Nanos, VpId};
 
 impl Live {
@@ -96,9 +97,8 @@ impl Live {
             title: self.title.clone(),
             simulated: self.simulated,
             machine: format!(
-                "{} LP{}, slice {}, policy {}",
-                spec.lps,
-                if spec.lps == 1 { "" } else { "s" },
+                "{}, slice {}, policy {}",
+                counted(spec.lps.into(), "LP"),
                 spec.slice,
                 spec.policy
             ),

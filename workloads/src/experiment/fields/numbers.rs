@@ -5,13 +5,18 @@ use std::ops::Range;
 
 use apportion_scheduler::Nanos;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeInteger, DeValue};
 
 use super::Fields;
 use crate::duration::{self, parse_duration};
 use crate::experiment::diagnostics::Problem;
 use crate::limits::{Limit, OutOfRange};
 use crate::size::{self, Bytes, parse_size};
+
+/// A whole number in whichever base it is written, if it has no more than 64 bits.
+pub(in super::super) fn whole(digits: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(digits.as_str(), digits.radix()).ok()
+}
 
 impl Fields<'_, '_> {
     /// A whole number within `limit`.
@@ -37,8 +42,7 @@ impl Fields<'_, '_> {
             self.wrong_type(limit.key, "a whole number", value, &remedy);
             return None;
         };
-        let number = i64::from_str_radix(digits.as_str(), digits.radix());
-        let checked = match number.ok().and_then(|number| T::try_from(number).ok()) {
+        let checked = match whole(digits).and_then(|number| T::try_from(number).ok()) {
             Some(number) => limit.check(number),
             None => Err(limit.refuse(digits)),
         };
@@ -48,18 +52,20 @@ impl Fields<'_, '_> {
     /// A number, decimals allowed, within `limit`.
     pub(in super::super) fn number(&mut self, limit: &Limit<f64>) -> Option<f64> {
         let value = self.take(limit.key)?;
-        let digits = match value.get_ref() {
-            DeValue::Float(float) => float.as_str(),
-            DeValue::Integer(integer) => integer.as_str(),
+        let checked = match value.get_ref() {
+            DeValue::Float(float) => match float.as_str().parse() {
+                Ok(number) => limit.check(number),
+                Err(_) => Err(limit.refuse(float)),
+            },
+            DeValue::Integer(digits) => match whole(digits) {
+                Some(number) => limit.check(number as f64),
+                None => Err(limit.refuse(digits)),
+            },
             _ => {
                 let remedy = format!("use {}", limit.allowed);
                 self.wrong_type(limit.key, "a number", &value, &remedy);
                 return None;
             }
-        };
-        let checked = match digits.parse() {
-            Ok(number) => limit.check(number),
-            Err(_) => Err(limit.refuse(digits)),
         };
         self.in_range(checked, value.span())
     }

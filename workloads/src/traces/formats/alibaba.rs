@@ -7,7 +7,7 @@ use apportion_scheduler::Nanos;
 
 use super::{Flow, Reader};
 use crate::traces::error::TraceError;
-use crate::traces::fields::{Bad, number, split, time, up_to, whole};
+use crate::traces::fields::{Bad, name, number, split, time, up_to, whole};
 use crate::traces::input::Input;
 use crate::traces::intake::Intake;
 use crate::traces::model::TracedControls;
@@ -80,8 +80,7 @@ impl Alibaba {
     /// Reads the table of containers.
     pub(super) fn new(meta: &mut Input, intake: &mut Intake) -> Result<Alibaba, TraceError> {
         let mut granted = Table::new("container_meta");
-        meta.head()?;
-        intake.lines(meta, |_, line| {
+        intake.table(meta, |line| {
             let fields = split(line, &META)?;
             let cpu = |column, at: usize| match number(fields[at]) {
                 Some(cpu) if cpu > 0.0 && cpu <= 1024.0 * CORE => Ok(cpu),
@@ -93,9 +92,8 @@ impl Alibaba {
             };
             let (request, limit) = (cpu("cpu_request", 5)?, cpu("cpu_limit", 6)?);
             granted.insert(fields[0], Granted { request, limit });
-            Ok(Continue(()))
+            Ok(())
         })?;
-        intake.bytes += meta.consumed();
         let held = HashMap::new();
         Ok(Alibaba { granted, held })
     }
@@ -109,7 +107,9 @@ impl Alibaba {
             intake.gaps += 1;
             return Ok(Continue(()));
         }
-        let granted = self.granted.get("container_id", id)?;
+        let granted = self
+            .granted
+            .get("container_id", name("container_id", id)?)?;
         // A container may use more than it requests, up to its limit.
         let most = granted.request.max(granted.limit) / granted.request * 100.0;
         let expected = "a percentage of cpu_request, no more than cpu_limit (-1 and 101 stand for no reading),";

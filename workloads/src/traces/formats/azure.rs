@@ -44,13 +44,11 @@ impl Azure {
     /// Reads the table of VMs.
     pub(super) fn new(vmtable: &mut Input, intake: &mut Intake) -> Result<Azure, TraceError> {
         let mut cores = Table::new("the vmtable");
-        vmtable.head()?;
-        intake.lines(vmtable, |_, line| {
+        intake.table(vmtable, |line| {
             let fields = split(line, &VMTABLE)?;
             cores.insert(fields[0], of_bucket(fields[9])?);
-            Ok(Continue(()))
+            Ok(())
         })?;
-        intake.bytes += vmtable.consumed();
         let now = Nanos::ZERO;
         Ok(Azure { cores, now })
     }

@@ -90,8 +90,10 @@ impl Google {
         let controls = TracedControls::default();
         let facts = || Ok(Facts { vps, controls });
         if let Some(vm) = intake.vm(id.as_bytes(), from, to, facts)? {
+            intake.claim(vm, from, to)?;
             intake.at_least(vm, vps);
-            intake.mean(vm, from, to - from, lps)?;
+            intake.reading(vm, from, to - from, lps);
+            intake.used += 1;
         }
         Ok(Continue(()))
     }

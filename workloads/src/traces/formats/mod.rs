@@ -18,6 +18,7 @@ use super::fields::Bad;
 use super::format::Format;
 use super::input::Input;
 use super::intake::Intake;
+use super::source::Source;
 
 /// What a row says about the rows after it: a break, that none of them is wanted.
 type Flow = Result<ControlFlow<()>, Bad>;
@@ -33,22 +34,22 @@ pub(super) trait Reader {
     }
 }
 
-/// The reader of a format, for a trace of these files; `table` opens the file that says what the VMs are.
+/// The reader of a format, for a trace of these files of a source; `table` opens the file that says what the VMs are.
 pub(super) fn reader(
     format: Format,
+    source: &Source,
     files: &[PathBuf],
-    machine_lps: Option<f64>,
     table: impl FnOnce(&mut Intake) -> Result<Input, TraceError>,
     intake: &mut Intake,
 ) -> Result<Box<dyn Reader>, TraceError> {
     Ok(match format {
         Format::Azure => Box::new(azure::Azure::new(&mut table(intake)?, intake)?),
         Format::Alibaba => Box::new(alibaba::Alibaba::new(&mut table(intake)?, intake)?),
-        Format::Google => Box::new(google::Google::new(machine_lps)?),
+        Format::Google => Box::new(google::Google::new(source.machine_lps)?),
         Format::Bitbrains => Box::new(bitbrains::Bitbrains::new(files)?),
         Format::PlanetLab => Box::new(planetlab::PlanetLab),
         Format::RtApp => Box::new(rt_app::RtApp),
-        Format::Timehist => Box::new(timehist::Timehist::default()),
+        Format::Timehist => Box::new(timehist::Timehist::new(files, source.ahead, intake)?),
         Format::Own => Box::new(own::Own),
     })
 }

@@ -125,7 +125,7 @@ fn stretch(
             "a demand in LPs, from 0 to the VPs,",
         )
     };
-    let mut count = 0u64;
+    let mut count = 0_u64;
     for field in readings() {
         read(field)?;
         count += 1;
@@ -135,14 +135,16 @@ fn stretch(
         .checked_mul(count)
         .and_then(|it| it.checked_add(from.0));
     let to = to.ok_or_else(|| Bad::new("interval_s", "all intervals together are too long"))?;
-    intake.rows += count;
+    intake.rows += 1;
     if let Some(vm) = intake.vm(id, from, Nanos(to), || Ok(facts))? {
+        intake.claim(vm, from, Nanos(to))?;
         intake.at_least(vm, facts.vps);
         let mut from = from;
         for field in readings() {
-            intake.mean(vm, from, length, read(field)?)?;
+            intake.reading(vm, from, length, read(field)?);
             from += length;
         }
+        intake.used += 1;
     }
     Ok(())
 }
@@ -168,13 +170,16 @@ fn pieces(intake: &mut Intake, id: &[u8], facts: Facts, bursts: &[u8]) -> Result
         .split(|it| *it == b' ')
         .map(read)
         .collect::<Result<_, _>>()?;
-    intake.rows += all.len() as u64;
+    intake.rows += 1;
+    let mut used = false;
     for burst in all {
-        if let Some(vm) = intake.vm(id, burst.at, burst.at + Nanos(1), || Ok(facts))? {
-            intake.at_least(vm, facts.vps);
+        if let Some(vm) = intake.vm(id, burst.at, burst.end(), || Ok(facts))? {
             intake.burst(vm, burst)?;
+            intake.at_least(vm, facts.vps);
+            used = true;
         }
     }
+    intake.used += u64::from(used);
     Ok(())
 }
 

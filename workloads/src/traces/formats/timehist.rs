@@ -1,17 +1,20 @@
 //! The text of `perf sched timehist`: a line for each time that a task ran, printed when it stopped.
 
 use std::collections::HashMap;
+use std::fs;
 use std::ops::ControlFlow::{Break, Continue};
+use std::path::{Path, PathBuf};
 
 use apportion_scheduler::Nanos;
 
 use super::{Flow, Reader};
 use crate::traces::error::TraceError;
-use crate::traces::fields::{Bad, time, whole};
+use crate::traces::fields::{self, Bad, time, whole};
 use crate::traces::input::Input;
 use crate::traces::intake::Intake;
 use crate::traces::model::{Burst, TracedControls};
 use crate::traces::sink::Facts;
+use crate::traces::source::Ahead;
 
 /// A line as it is meant to be, for messages.
 const PLAIN: &str = "print it without -w, -M, -V and -n";
@@ -19,10 +22,9 @@ const PLAIN: &str = "print it without -w, -M, -V and -n";
 /// What perf calls the time in which a CPU has nothing to do.
 const IDLE: &[u8] = b"<idle>";
 
-#[derive(Default)]
 pub(super) struct Timehist {
-    /// When the first piece of work of the trace fell due.
-    base: Option<Nanos>,
+    /// The earliest time at which anything of the trace fell due.
+    base: Nanos,
     /// The last piece of work of each task, which may go on.
     open: HashMap<Box<[u8]>, Open>,
 }
@@ -34,6 +36,8 @@ struct Open {
     run: Nanos,
     /// Whether the task still wanted to run when it stopped, where the line says so.
     preempted: Option<bool>,
+    /// Lines that tell of it.
+    lines: u64,
 }
 
 /// A line's content.
@@ -47,25 +51,62 @@ struct Line<'a> {
     preempted: Option<bool>,
 }
 
+impl Line<'_> {
+    /// When it was woken to do what it did.
+    fn due(&self) -> Nanos {
+        self.end - self.run - self.delay
+    }
+}
+
 impl Timehist {
+    /// Looks through all files for when the trace begins: since lines are printed when tasks stop, any of them may tell
+    /// of something that fell due before all others. Nothing that has to be remembered could take the place of that.
+    pub(super) fn new(
+        files: &[PathBuf],
+        ahead: Option<Ahead>,
+        intake: &mut Intake,
+    ) -> Result<Timehist, TraceError> {
+        // Before anything is taken out of a pipe.
+        files.iter().try_for_each(|it| is_there_twice(it))?;
+        // Each file is read twice.
+        intake.of += intake.of;
+        let mut base: Option<Nanos> = None;
+        for path in files {
+            let mut input = Input::open(path, ahead)?;
+            input.head()?;
+            lines(&mut input, intake, |_, line| {
+                // What is wrong with a line is said when it is read again.
+                if let Ok(line) = line
+                    && line.task != IDLE
+                {
+                    base = Some(base.map_or(line.due(), |base| base.min(line.due())));
+                }
+                Ok(Continue(()))
+            })?;
+            intake.bytes += input.consumed();
+        }
+        Ok(Timehist {
+            base: base.unwrap_or_default(),
+            open: HashMap::new(),
+        })
+    }
+
     fn row(&mut self, intake: &mut Intake, line: &Line) -> Flow {
-        let start = line.end - line.run;
-        let due = start - line.delay;
-        let base = *self.base.get_or_insert(due);
-        let at = due - base;
         if let Some(open) = self.open.get_mut(line.task) {
             // Nobody wakes who was preempted: there is a wait, and no delay from being woken.
             let waited = line.delay == Nanos::ZERO && line.wait > Nanos::ZERO;
             if open.preempted.unwrap_or(waited) {
                 open.run += line.run;
                 open.preempted = line.preempted;
+                open.lines += 1;
                 return Ok(Continue(()));
             }
         }
         let open = Open {
-            at,
+            at: line.due() - self.base,
             run: line.run,
             preempted: line.preempted,
+            lines: 1,
         };
         if let Some(done) = self.open.insert(line.task.into(), open) {
             burst(intake, line.task, done)?;
@@ -76,31 +117,17 @@ impl Timehist {
 
 impl Reader for Timehist {
     fn read(&mut self, input: &mut Input, intake: &mut Intake) -> Result<(), TraceError> {
-        // Lines begin behind the one that underlines the head of the table; before it there may be warnings.
-        let mut head = Head::default();
-        intake.lines(input, |intake, line| {
-            if !head.over {
-                head.take(line);
-                return Ok(Continue(()));
-            }
-            // With -S the lines are followed by sums.
-            if line.starts_with(b"Runtime summary") {
-                return Ok(Break(()));
-            }
-            let line = parse(line, head.states)?;
+        lines(input, intake, |intake, line| {
+            let line = line?;
             intake.rows += 1;
             match line.task {
-                IDLE => Ok(Continue(())),
+                IDLE => {
+                    intake.gaps += 1;
+                    Ok(Continue(()))
+                }
                 _ => self.row(intake, &line),
             }
-        })?;
-        match head.over {
-            true => Ok(()),
-            false => Err(TraceError::BadFile {
-                file: input.path().to_owned(),
-                problem: "it has no head of a table as perf sched timehist prints it".to_owned(),
-            }),
-        }
+        })
     }
 
     fn finish(&mut self, intake: &mut Intake) -> Result<(), Bad> {
@@ -112,14 +139,59 @@ impl Reader for Timehist {
     }
 }
 
+/// Refuses what can be read only once, such as a pipe. What is no file on the disk is one that comes with the tool.
+fn is_there_twice(path: &Path) -> Result<(), TraceError> {
+    match fs::metadata(path) {
+        Ok(it) if !it.is_file() => Err(TraceError::BadFile {
+            file: path.to_owned(),
+            problem: "the format `timehist` is read twice, and this is no regular file but something that may be \
+                      read only once, such as a pipe: save it to a file first, and name that"
+                .to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Hands every line of the table to `row`.
+fn lines<'a>(
+    input: &mut Input,
+    intake: &mut Intake<'a>,
+    mut row: impl FnMut(&mut Intake<'a>, Result<Line, Bad>) -> Flow,
+) -> Result<(), TraceError> {
+    // They begin behind the one that underlines the head of the table; before it there may be warnings.
+    let mut head = Head::default();
+    intake.lines(input, |intake, line| {
+        if !head.over {
+            head.take(line);
+            return Ok(Continue(()));
+        }
+        // With -S the lines are followed by sums.
+        if line.starts_with(b"Runtime summary") {
+            return Ok(Break(()));
+        }
+        row(intake, parse(line, head.states))
+    })?;
+    match head.over {
+        true => Ok(()),
+        false => Err(TraceError::BadFile {
+            file: input.path().to_owned(),
+            problem: "it has no head of a table as perf sched timehist prints it".to_owned(),
+        }),
+    }
+}
+
 fn burst(intake: &mut Intake, task: &[u8], open: Open) -> Result<(), Bad> {
-    let Open { at, run, .. } = open;
+    let Open { at, run, lines, .. } = open;
     // A task that ran when the recording began has no run time in its first line.
-    if run > Nanos::ZERO {
+    if run == Nanos::ZERO {
+        intake.gaps += lines;
+    } else {
         let controls = TracedControls::default();
         let facts = || Ok(Facts { vps: 1, controls });
-        if let Some(vm) = intake.vm(task, at, at + Nanos(1), facts)? {
-            intake.burst(vm, Burst { vp: 0, at, run })?;
+        let piece = Burst { vp: 0, at, run };
+        if let Some(vm) = intake.vm(task, at, piece.end(), facts)? {
+            intake.burst(vm, piece)?;
+            intake.used += lines;
         }
     }
     Ok(())
@@ -204,6 +276,7 @@ fn task(named: &[u8]) -> Result<&[u8], Bad> {
         }
         _ => named,
     };
+    let name = fields::name("task name", name)?;
     let plain = name.starts_with(IDLE) || name.ends_with(b"]");
     match plain {
         true if name.starts_with(IDLE) => Ok(IDLE),

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::writer::Writer;
 use crate::traces::error::TraceError;
 use crate::traces::intake::Watch;
-use crate::traces::scan::{Scanned, scan};
+use crate::traces::scan::{Most, Scanned, scan};
 use crate::traces::selection::Selection;
 use crate::traces::source::Source;
 
@@ -20,8 +20,12 @@ pub fn convert<W: Write>(
     watch: Watch,
     out: W,
 ) -> Result<(W, Converted), TraceError> {
+    let most = Most {
+        stretches: Most::STRETCHES,
+        ..Most::ALL
+    };
     let mut writer = Writer::new(out);
-    let scanned = scan(source, selection, usize::MAX, watch, &mut writer);
+    let scanned = scan(source, selection, most, watch, &mut writer);
     let vms = writer.vms();
     let written = writer.finish();
     match (scanned, written) {

@@ -10,7 +10,7 @@ use apportion_scheduler::Nanos;
 use super::error::TraceError;
 use super::intake::Watch;
 use super::model::{Burst, Interval};
-use super::scan::{Scanned, scan};
+use super::scan::{Most, Scanned, scan};
 use super::selection::Selection;
 use super::sink::{Facts, Sink};
 use super::source::Source;
@@ -49,9 +49,10 @@ pub struct Summary {
     pub cpu_seconds: f64,
     /// The steps in which the demand of all is told.
     pub step: Nanos,
-    /// Demand of all VMs together over these steps, in LPs.
+    /// Demand of all VMs together, in LPs: its mean over the whole time, and percentiles of the steps.
     pub demand: Spread,
-    /// Over the VMs: mean demand of each while it has readings, in LPs; for bursts over the whole time.
+    /// Over the VMs, each as much as any other: mean demand of each while it has readings, in LPs; for bursts over the
+    /// whole time.
     pub vm_means: Spread,
     /// Over the VMs: the 95th percentile of each VM's readings, in LPs, to 1/128 of the VM's VPs, rounded up to a power of two. None for bursts.
     pub vm_p95s: Option<Spread>,
@@ -68,8 +69,12 @@ pub fn summarise(
     selection: &Selection,
     watch: Watch,
 ) -> Result<Summary, TraceError> {
+    let most = Most {
+        vms: MOST_VMS,
+        stretches: Most::STRETCHES,
+    };
     let mut tally = Tally::new(MOST_VMS);
-    let scanned = scan(source, selection, MOST_VMS, watch, &mut tally)?;
+    let scanned = scan(source, selection, most, watch, &mut tally)?;
     match tally.span {
         None => Err(TraceError::Nothing { rows: scanned.rows }),
         Some((from, to)) => Ok(tally.sum_up(scanned, from, to)),
@@ -159,7 +164,11 @@ impl Tally {
             to,
             cpu_seconds: self.steps.cpu_seconds(),
             step: self.steps.width(),
-            demand: Spread::of(self.steps.demand(from, to)),
+            demand: Spread {
+                // The last step may be shorter than the others.
+                mean: self.steps.cpu_seconds() / whole,
+                ..Spread::of(self.steps.demand(from, to))
+            },
             vm_means: Spread::of(with_readings().map(|(_, vm)| mean(vm)).collect()),
             vm_p95s: (!self.bursts).then(|| Spread::of(p95s)),
             vps,

@@ -63,7 +63,10 @@ impl Thread<'_> {
                 break;
             }
         }
-        self.done(input, intake)
+        self.done(input, intake)?;
+        // Where it sleeps at last it is known to want nothing.
+        intake.lasts(self.now.min(self.end));
+        Ok(())
     }
 
     fn phase(
@@ -88,11 +91,9 @@ impl Thread<'_> {
     fn step(&mut self, step: &Step, input: &Input, intake: &mut Intake) -> Result<(), TraceError> {
         *self.steps += 1;
         if *self.steps >= MOST_STEPS {
-            return Err(TraceError::BadFile {
+            return Err(TraceError::TooLong {
                 file: input.path().to_owned(),
-                problem: format!(
-                    "it has more than {MOST_STEPS} steps: say with --span how much of it to take"
-                ),
+                steps: MOST_STEPS,
             });
         }
         if self.steps.is_multiple_of(TOLD) {
@@ -139,12 +140,18 @@ impl Thread<'_> {
         if run == Nanos::ZERO {
             return Ok(());
         }
-        intake.rows += 1;
         let controls = TracedControls::default();
         let facts = || Ok(Facts { vps: 1, controls });
-        let vm = intake.vm(self.id.as_bytes(), at, at + Nanos(1), facts);
-        let taken =
-            vm.and_then(|vm| vm.map_or(Ok(()), |vm| intake.burst(vm, Burst { vp: 0, at, run })));
-        taken.or_else(|bad| intake.bad_item(input, &self.id, &bad.problem))
+        let piece = Burst { vp: 0, at, run };
+        let vm = intake.vm(self.id.as_bytes(), at, piece.end(), facts);
+        let taken = vm.and_then(|vm| vm.map(|vm| intake.burst(vm, piece)).transpose());
+        match taken {
+            Ok(taken) => {
+                intake.rows += 1;
+                intake.used += u64::from(taken.is_some());
+                Ok(())
+            }
+            Err(bad) => intake.bad_item(input, &self.id, &bad.problem),
+        }
     }
 }

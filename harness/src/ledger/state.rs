@@ -1,0 +1,185 @@
+//! Who wants to run at a moment, and what the formula promises everybody from then on.
+
+use super::oracle::{EQUAL, Oracle};
+use super::window::{Kept, VpSums, Window};
+use crate::plan::Roster;
+use apportion_hypervisor::RunSpec;
+use apportion_scheduler::{Controls, GuestId, LpId, VpId};
+use std::sync::Arc;
+
+/// So little work, ns, is what rounding leaves.
+const NOTHING: f64 = 1e-3;
+
+/// Something that the promise depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Turn {
+    /// A VP exists from now on, and wants to run unless work has to arrive for it.
+    Begins(VpId),
+    /// A VP wants to run, or no longer does.
+    Wants(VpId, bool),
+    /// So much more work, ns, is to be done by a VP.
+    Arrives(VpId, f64),
+    /// A guest is gone.
+    Gone(GuestId),
+    /// A guest has other controls.
+    Controls(GuestId, Controls),
+    /// An LP is on line or not.
+    Lp(LpId, bool),
+}
+
+/// Who wants to run, and with which controls.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    roster: Arc<Roster>,
+    pub(super) controls: Vec<Controls>,
+    pub(super) online: Vec<bool>,
+    present: Vec<bool>,
+    wants: Vec<bool>,
+    /// By VP that wants to run while work is left: how much, ns.
+    backlog: Vec<Option<f64>>,
+    /// By guest: VPs that want to run.
+    pub(super) wanting: Vec<u32>,
+}
+
+impl State {
+    /// Before anybody is there. VPs of guests that `await_work` want to run while work is left that arrived for them.
+    pub(super) fn new(
+        spec: &RunSpec,
+        roster: &Roster,
+        await_work: impl Fn(GuestId) -> bool,
+    ) -> State {
+        let backlog = roster.owners.iter();
+        State {
+            backlog: backlog
+                .map(|(guest, _)| await_work(*guest).then_some(0.0))
+                .collect(),
+            roster: Arc::new(roster.clone()),
+            controls: spec.guests.iter().map(|guest| guest.controls).collect(),
+            online: vec![true; spec.lps as usize],
+            present: vec![false; roster.owners.len()],
+            wants: vec![false; roster.owners.len()],
+            wanting: vec![0; spec.guests.len()],
+        }
+    }
+
+    /// Makes a turn.
+    pub(super) fn apply(&mut self, turn: Turn) {
+        match turn {
+            Turn::Begins(vp) => {
+                self.present[vp.index()] = true;
+                self.want(vp, self.backlog[vp.index()].is_none());
+            }
+            // A crashed guest's VPs may still be told of.
+            Turn::Wants(vp, wants) => self.want(vp, wants && self.present[vp.index()]),
+            Turn::Arrives(vp, work) => {
+                let present = self.present[vp.index()];
+                if let (true, Some(left)) = (present, &mut self.backlog[vp.index()]) {
+                    *left += work;
+                    self.want(vp, true);
+                }
+            }
+            Turn::Gone(guest) => {
+                for index in 0..self.roster.vps_of(guest).len() {
+                    let vp = self.roster.vps_of(guest)[index];
+                    self.present[vp.index()] = false;
+                    self.want(vp, false);
+                }
+            }
+            Turn::Controls(guest, controls) => self.controls[guest.index()] = controls,
+            Turn::Lp(lp, online) => self.online[lp.index()] = online,
+        }
+    }
+
+    fn want(&mut self, vp: VpId, wants: bool) {
+        let before = std::mem::replace(&mut self.wants[vp.index()], wants);
+        let wanting = &mut self.wanting[self.roster.owners[vp.index()].0.index()];
+        *wanting = *wanting + u32::from(wants) - u32::from(before);
+    }
+
+    /// What every VP accumulates from now on.
+    pub(super) fn rates(&self, oracle: &mut Oracle) -> Rates {
+        let parts = oracle.solve(self);
+        let mut reserves_kept: f64 = 1.0;
+        let vps = self.roster.owners.iter().enumerate().map(|(vp, owner)| {
+            let guest = owner.0.index();
+            let reserve = self.controls[guest].reserve.percent() / 100.0;
+            let mut rate = VpSums::default();
+            if self.present[vp] {
+                rate.present = 1.0;
+                rate.cap = self.controls[guest].cap.percent() / 100.0;
+                rate.reserve = reserve;
+            }
+            if let (true, Some(part)) = (self.wants[vp], &parts[guest]) {
+                let held = reserve.min(part.upper);
+                if part.x < held - EQUAL {
+                    rate.reserve = part.x;
+                    reserves_kept = reserves_kept.min(part.x / held);
+                }
+                if oracle.demand[guest].is_none() {
+                    rate.wanted = 1.0;
+                }
+                match part.carries {
+                    true => rate.carrying = part.x,
+                    false => rate.limited = part.x,
+                }
+            }
+            rate
+        });
+        Rates {
+            vps: vps.collect(),
+            lps: self.online.iter().filter(|online| **online).count() as f64,
+            reserves_kept,
+        }
+    }
+
+    /// How long it takes at these rates, of which so much is kept, until the first VP has no work left; infinite where
+    /// none has any.
+    pub(super) fn until_done(&self, rates: &Rates, kept: Kept) -> f64 {
+        let mut until = f64::INFINITY;
+        for (vp, rate) in rates.vps.iter().enumerate() {
+            if let (true, Some(left)) = (self.wants[vp], self.backlog[vp]) {
+                until = until.min(left / kept.of(rate));
+            }
+        }
+        until
+    }
+
+    /// Work is done at these rates for `span` ns. Whether anybody has none left.
+    pub(super) fn work(&mut self, rates: &Rates, kept: Kept, span: f64) -> bool {
+        let mut done = false;
+        for (vp, rate) in rates.vps.iter().enumerate() {
+            if let (true, Some(left)) = (self.wants[vp], &mut self.backlog[vp]) {
+                *left -= span * kept.of(rate);
+                if *left < NOTHING {
+                    *left = 0.0;
+                    self.want(VpId(vp as u32), false);
+                    done = true;
+                }
+            }
+        }
+        done
+    }
+}
+
+/// Per ns of wall time.
+#[derive(Clone, Debug)]
+pub(super) struct Rates {
+    vps: Vec<VpSums>,
+    lps: f64,
+    pub(super) reserves_kept: f64,
+}
+
+impl Rates {
+    /// Adds what accumulates in `span` ns.
+    pub(super) fn add(&self, span: f64, window: &mut Window) {
+        window.wall += span * self.lps;
+        for (sums, rate) in window.vps.iter_mut().zip(&self.vps) {
+            sums.carrying += span * rate.carrying;
+            sums.limited += span * rate.limited;
+            sums.cap += span * rate.cap;
+            sums.reserve += span * rate.reserve;
+            sums.wanted += span * rate.wanted;
+            sums.present += span * rate.present;
+        }
+    }
+}
