@@ -466,10 +466,16 @@ fn another_node_takes_over_who_is_behind_by_more_than_the_margin() {
         let found = picked(&mut scheduler, now, 1);
         assert_eq!(found, Some(VpId(expected)), "after {now:?}");
     }
-    // Where somebody at home is behind, too, the other must be so by itself: half of 8 ms.
-    for (now, expected) in [(7_900, 3), (8_100, 2)] {
+    // Where somebody at home is behind, too, the other must be so by itself and the more behind
+    // of the two: due 4/7 of an LP, it is so by 4 slices in 7 ms. Who is at home has half its
+    // weight, or the same.
+    for (half, now, expected) in [(true, 6_900, 3), (true, 7_100, 2), (false, 8_100, 3)] {
         let now = Nanos::from_micros(now);
         let mut scheduler = two_nodes(&[1, 1, 1, 1]);
+        if half {
+            let halved = scheduler.set_controls(Nanos::ZERO, GuestId(3), weight(50));
+            assert_eq!(halved, Ok(()));
+        }
         scheduler.charge(now, LpId(1), now, After::Run);
         let found = picked(&mut scheduler, now, 1);
         assert_eq!(found, Some(VpId(expected)), "after {now:?}");

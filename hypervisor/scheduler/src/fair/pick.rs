@@ -62,7 +62,9 @@ impl Fair {
     /// In this order, "behind" meaning a lag of zero or more:
     ///
     /// 0. waiting at another LP of the node and more than a slice behind, or on another node
-    ///    and behind by more than the margin there (the most behind: rescue);
+    ///    and behind by more than the margin there, and in either case more than who comes next
+    ///    here (the most behind: rescue). Were it not compared, a VP that is due all of an LP
+    ///    would lose turns that it can never make up for to some that are less behind;
     /// 1. at home here and behind (the earliest deadline);
     /// 2. at home elsewhere on the node, and behind or less ahead than who is at home here, by
     ///    a slice (the most behind: pull). The other order lets VPs run ahead here while others
@@ -72,10 +74,11 @@ impl Fair {
     fn choose_among(&mut self, among: Among, lp: LpId, machine: &Machine) -> Option<Candidate> {
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
-        let late = self
-            .most_behind(among, lp, node, self.slice, machine)
-            .or_else(|| self.on_another_node(among, lp, margin, machine));
         let (behind, ahead) = self.at_home(among, lp);
+        let next = behind.map_or(0, |behind| behind.lag);
+        let late = self
+            .most_behind(among, lp, node, next.max(self.slice), machine)
+            .or_else(|| self.on_another_node(among, lp, next.max(margin), machine));
         if let Some(found) = late.or(behind) {
             return Some(found);
         }

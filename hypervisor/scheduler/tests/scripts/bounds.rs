@@ -18,10 +18,10 @@ pub(crate) fn limits(lps: u32, habits: Habits) -> (i64, i64) {
         // Who has a cap spends what it saved: up to a bucket.
         (1, false) => (2 * each, -3 * each),
         // A VP due all of an LP, or nearly all, that has lost a turn catches up
-        // slowly or not at all, and loses another meanwhile to one that is a
-        // slice behind elsewhere. It keeps what it is owed. Where there are
+        // slowly or not at all, and loses another meanwhile to one that is
+        // further behind, or due sooner. It keeps what it is owed. Where there are
         // hardly more VPs than LPs some run ahead for want of others.
-        (_, false) => (8 * each, -4 * each),
+        (_, false) => (4 * each, -4 * each),
         // Who slept behind comes back behind; while others sleep the rest runs ahead.
         (1, true) => (3 * each, -5 * each),
         (_, true) => (10 * each, -10 * each),
