@@ -266,10 +266,9 @@ fn a_policy_that_ignores_controls_fails_what_they_promise() {
 #[test]
 fn an_experiment_larger_than_the_host_runs() {
     let dir = TempDir::new().unwrap();
-    simulate(
-        dir.path(),
-        &["numa", "--duration", "200ms", "--warm-up", "100ms"],
-    );
+    // Its widest guest may be off by 24 VPs times two lags of b = 2.05 slices: after 2 s that is
+    // 0.077 points of 64 LPs, below its tolerance of 0.1, so that there is a verdict.
+    simulate(dir.path(), &["numa", "--duration", "2s"]);
     let rec = dir.path().join("rec");
     let dispatches: Vec<DispatchRow> = read_rows(&rec, files::DISPATCHES).unwrap();
     assert_eq!(dispatches.iter().map(|row| row.lp).max(), Some(63));
