@@ -4,6 +4,7 @@
 
 #[path = "scripts/mod.rs"]
 mod scripts;
+mod seed;
 
 use apportion_scheduler::{ReserveModel, WeightScope};
 use proptest::prelude::*;

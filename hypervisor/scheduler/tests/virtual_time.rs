@@ -1,11 +1,12 @@
 //! The scheduler driven in virtual time, as dispatchers would drive it, held against the fluid ideal.
 
+mod seed;
+
 use apportion_scheduler::{
     After, Config, Controls, Decision, GuestId, LpId, Nanos, NewGuest, PolicyKind, Scheduler, VpId,
     VpState, Weight,
 };
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 const SLICE: Nanos = Nanos::from_millis(1);
 /// The longest overshoot past a slice's end that the driver makes.
@@ -411,18 +412,8 @@ proptest! {
     }
 }
 
-/// The same machines in every run unless `PROPTEST_RNG_SEED` says otherwise: what is measured and
-/// not proven may fail on a machine that nobody has met, which is no fault of a change.
-fn same_machines() -> ProptestConfig {
-    let mut config = ProptestConfig::default();
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
-    config
-}
-
 proptest! {
-    #![proptest_config(same_machines())]
+    #![proptest_config(seed::same_every_time())]
 
     #[test]
     fn several_lps_leave_no_vp_two_slices_behind(

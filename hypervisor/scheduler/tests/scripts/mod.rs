@@ -11,8 +11,9 @@ mod promises;
 mod replay;
 pub(crate) mod script;
 
+use crate::seed::same_every_time;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 
 /// How many scripts a test runs: `APPORTION_SCRIPTS`, or so many by default.
 pub(crate) fn cases(default: u32) -> u32 {
@@ -23,24 +24,20 @@ pub(crate) fn cases(default: u32) -> u32 {
     })
 }
 
-/// Runs a test over random values, the same ones every time unless
-/// `PROPTEST_RNG_SEED` says otherwise. What fails is made as small as can be,
+/// Runs a test over random values, [the same ones every time](same_every_time). What fails is made as small as can be,
 /// and printed as a value that can be pasted into a test.
 pub(crate) fn check<T: std::fmt::Debug>(
     cases: u32,
     values: impl Strategy<Value = T>,
     test: impl Fn(&T) -> Result<(), String>,
 ) {
-    let mut config = Config {
+    let config = Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 20_000,
         max_shrink_time: 20_000,
-        ..Config::default()
+        ..same_every_time()
     };
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(1);
-    }
     let run = |value: T| test(&value).map_err(TestCaseError::fail);
     if let Err(error) = TestRunner::new(config).run(&values, run) {
         panic!("{error}");
