@@ -4,6 +4,7 @@ use crate::cli::{AsIf, CheckArguments};
 use crate::exit::{Code, Failure};
 use crate::table;
 use anyhow::anyhow;
+use apportion_recording::counted;
 use apportion_workloads::lint::{RULES, Severity, lint};
 use apportion_workloads::replay::Traces;
 use apportion_workloads::{Experiment, Overrides, catalogue, load, names};
@@ -31,11 +32,12 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<Code, Failure> {
     }
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
     let overrides = arguments.as_if.settings.overrides()?;
+    let mut traces = Traces::default();
     let mut tally = Tally::default();
     for argument in expand(&arguments.experiments)? {
         tally.checked += 1;
         let reports = match load(&argument) {
-            Ok(experiment) => tally.look(&experiment, arguments, &overrides, host_lps),
+            Ok(experiment) => tally.look(&experiment, arguments, &overrides, host_lps, &mut traces),
             Err(error) => tally.unreadable(&Failure::refused(error)),
         };
         for report in reports {
@@ -97,18 +99,18 @@ impl Tally {
         arguments: &CheckArguments,
         overrides: &Overrides,
         host_lps: u32,
+        traces: &mut Traces,
     ) -> Vec<String> {
-        let mut traces = Traces::default();
         let points = arguments
             .as_if
-            .points(experiment, overrides, host_lps, &mut traces);
+            .points(experiment, overrides, host_lps, traces);
         let points = match points {
             Ok(points) => points,
             Err(failure) => return self.unreadable(&failure),
         };
         self.of_host |= points.iter().any(|point| point.lps.is_none());
         let mut found = lint(&points, host_lps);
-        match references(&points, &arguments.as_if, host_lps, &mut traces) {
+        match references(&points, &arguments.as_if, host_lps, traces) {
             // They differ on purpose from what was looked at, but have to run.
             Ok(others) => found.extend(others.iter().flat_map(|other| {
                 let found = lint(std::slice::from_ref(other), host_lps).into_iter();
@@ -127,10 +129,7 @@ impl Tally {
     }
 
     fn told(&self, host_lps: u32) -> String {
-        let counted = |number: usize, noun: &str| match number {
-            1 => format!("1 {noun}"),
-            _ => format!("{number} {noun}s"),
-        };
+        let counted = |number: usize, noun| counted(number as u64, noun);
         let mut text = format!(
             "checked {}: {} with errors; {}, {}",
             counted(self.checked, "experiment"),

@@ -22,12 +22,12 @@ pub(crate) fn predict(arguments: &PredictArguments) -> Result<Code, Failure> {
     let host_lps = apportion_hypervisor::host::cpus().len() as u32;
     let overrides = arguments.as_if.settings.overrides()?;
     let mut all = Vec::new();
+    let mut traces = Traces::default();
     for name in &arguments.experiments {
         let experiment = load(name).map_err(Failure::refused)?;
-        let points =
-            arguments
-                .as_if
-                .points(&experiment, &overrides, host_lps, &mut Traces::default())?;
+        let points = arguments
+            .as_if
+            .points(&experiment, &overrides, host_lps, &mut traces)?;
         for point in points {
             all.push(Prediction::of(point, host_lps)?);
         }
