@@ -121,7 +121,7 @@ impl Shared {
             let decision = core.scheduler.pick(now, lp);
             self.answer_calls(&mut core);
             match decision {
-                Decision::Idle => {
+                Decision::Idle | Decision::Await => {
                     let nap = Duration::from_secs(1);
                     drop(
                         self.beds

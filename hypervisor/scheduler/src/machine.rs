@@ -79,10 +79,12 @@ pub struct Vp {
     pub home: LpId,
     /// Present while its guest has a cap below 100 %.
     pub(crate) bucket: Option<Bucket>,
-    /// The LP that wakes for it, and when: the end of its sleep or of its hold.
+    /// The LP that wakes for it, and when: the end of its sleep or of its hold, or when it may preempt.
     pub(crate) timer: Option<(LpId, Nanos)>,
     /// It was woken since its dispatch began.
     pub(crate) woken: bool,
+    /// The LP that keeps itself free for it.
+    pub(crate) expected: Option<LpId>,
 }
 
 /// Whether a guest is there: only then does it hold its reserve, and do its VPs run.
@@ -141,6 +143,15 @@ pub struct Lp {
     pub(crate) left: Option<VpId>,
     /// The VPs for which it was called.
     pub(crate) called_for: Vec<VpId>,
+    /// The VP that runs here next, whoever else is Ready.
+    pub(crate) expects: Option<VpId>,
+}
+
+impl Lp {
+    /// It runs nothing, and decides again when it is called.
+    pub(crate) fn waits(&self) -> bool {
+        self.idle || (self.running.is_none() && self.expects.is_some())
+    }
 }
 
 /// LPs, guests and VPs.

@@ -21,8 +21,8 @@ pub enum Leave {
 ///
 /// The [`crate::Scheduler`] keeps the states and calls these in order of time,
 /// each with the machine as it is after what the call tells. A VP's life:
-/// `join`, then `ready`, `pick` and `charge` again and again, with `unready`
-/// in the place of `pick` where it stops waiting in another way, then `leave`.
+/// `join`, then `ready`, `run` and `charge` again and again, with `unready`
+/// in the place of `run` where it stops waiting in another way, then `leave`.
 pub trait Policy: fmt::Debug + Send {
     /// `vps` want to run from `now` on.
     fn join(&mut self, now: Nanos, vps: &[VpId], machine: &Machine);
@@ -39,10 +39,13 @@ pub trait Policy: fmt::Debug + Send {
     /// Controls, affinity, or which LPs are on line has changed.
     fn changed(&mut self, now: Nanos, machine: &Machine);
 
-    /// Chooses one of the Ready VPs that may run on `lp`; `None` only where
-    /// there is none but such as [`Policy::moves`] sent to another LP that has
-    /// been called for them. What it chooses runs from `now`.
-    fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId>;
+    /// The one of the Ready VPs that may run on `lp` which should run there
+    /// next; `None` only where there is none but such as [`Policy::moves`] sent
+    /// to another LP that has been called for them.
+    fn choose(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId>;
+
+    /// `vp`, which was Ready, runs on `lp` from `now` on, chosen or not.
+    fn run(&mut self, _now: Nanos, _vp: VpId, _lp: LpId, _machine: &Machine) {}
 
     /// `vp` has left its LP, after `ran` of CPU time.
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine);
@@ -65,11 +68,42 @@ pub trait Policy: fmt::Debug + Send {
         None
     }
 
-    /// By how much, in ns of CPU time, a VP that wakes outranks others: it
-    /// preempts a running VP that has more than a slice less. `None` under a
-    /// policy that does not preempt.
+    /// By how much, in ns of CPU time, a VP that wants to run outranks others;
+    /// `None` under a policy that does not preempt.
     fn urgency(&self, _now: Nanos, _vp: VpId, _machine: &Machine) -> Option<i64> {
         None
+    }
+
+    /// Whether `vp`, which has just become Ready, takes the LP from `running`:
+    /// where it outranks that by more than a slice.
+    fn preempts(&self, now: Nanos, vp: VpId, running: VpId, machine: &Machine) -> bool {
+        let (own, other) = (
+            self.urgency(now, vp, machine),
+            self.urgency(now, running, machine),
+        );
+        let margin = i64::try_from(machine.config().slice.0).unwrap_or(i64::MAX);
+        own.zip(other)
+            .is_some_and(|(own, other)| own.saturating_sub(other) > margin)
+    }
+
+    /// How long until `vp`, which is Ready and preempts nobody, may do so; `None` where it waits for
+    /// dispatches to end.
+    fn preempts_in(&self, _now: Nanos, _vp: VpId, _machine: &Machine) -> Option<Nanos> {
+        None
+    }
+
+    /// Whether `lp` had better wait for a VP to come over from another LP, so
+    /// that `waiting`, which may not run on `lp`, can run there, than run
+    /// `direct`, its own choice.
+    fn prefers_move(
+        &self,
+        _now: Nanos,
+        _lp: LpId,
+        _waiting: VpId,
+        _direct: VpId,
+        _machine: &Machine,
+    ) -> bool {
+        false
     }
 }
 

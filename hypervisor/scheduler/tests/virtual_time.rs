@@ -112,7 +112,7 @@ impl Machine {
                 };
                 self.lps[lp.index()] = (now + wall, Some(dispatch));
             }
-            Decision::Idle => self.lps[lp.index()].0 = now + SLICE,
+            Decision::Idle | Decision::Await => self.lps[lp.index()].0 = now + SLICE,
         }
         let called: Vec<LpId> = self.scheduler.take_calls().collect();
         for lp in called {

@@ -162,7 +162,7 @@ impl ByHand {
     fn pick(&mut self) -> VpId {
         match self.scheduler.pick(self.now, ByHand::LP) {
             Decision::Run { vp, .. } => vp,
-            Decision::Idle => panic!("nobody is Ready"),
+            Decision::Idle | Decision::Await => panic!("nobody is Ready"),
         }
     }
 

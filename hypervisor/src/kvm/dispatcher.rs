@@ -137,6 +137,8 @@ impl Dispatcher<'_> {
         let mut ended: Option<Ended> = None;
         // Up to when this LP's time is accounted for.
         let mut mark = start;
+        // Whether it has waited since then for a VP to come over.
+        let mut awaited = false;
         let mut sample = Sample {
             since: mark,
             ..Sample::default()
@@ -160,6 +162,12 @@ impl Dispatcher<'_> {
                 sample.see_lag(ended.vp, core.scheduler.lag(now, ended.vp));
                 self.finish(&mut core, now, ended, stopping, called);
             }
+            if std::mem::take(&mut awaited) {
+                let lost = now.since(mark);
+                core.scheduler.lost(now, self.lp, lost);
+                mark = now;
+                sample.lost += lost;
+            }
             let stopping = stopping || shared.stopping();
             if now.since(sample.since) >= SAMPLE_EVERY || stopping {
                 let counters = &shared.lp_counters[self.lp.index()];
@@ -182,7 +190,12 @@ impl Dispatcher<'_> {
             let called = shared.answer_calls(&mut core, Some(self.lp));
             self.log_happened(&mut core);
             match decision {
-                Decision::Idle if called => {}
+                Decision::Idle | Decision::Await if called => {}
+                // Lost: see `awaited`.
+                Decision::Await => {
+                    self.idle(core);
+                    awaited = true;
+                }
                 Decision::Idle => {
                     let online = !core.scheduler.machine().lp(self.lp).offline;
                     mark = self.idle(core);

@@ -247,6 +247,11 @@ impl Classes {
         (class.at_upper, component.saturated)
     }
 
+    /// Whether those that compete for an LP have all that they can use, and there is more than that.
+    pub(super) fn is_saturated(&self, lp: LpId) -> bool {
+        self.components[self.component_of(lp) as usize].saturated
+    }
+
     pub(super) fn count(&mut self, class: u32, change: i32) {
         let count = &mut self.all[class as usize].count;
         *count = count.saturating_add_signed(change);

@@ -26,6 +26,12 @@ use queues::Queues;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+/// No request counts as less than this part of a slice.
+const SHORTEST_REQUEST: Fixed = 64;
+
+/// By how many slices a VP must be further behind than another for a third one to be moved for it.
+const MOVE_MARGIN: Fixed = 2;
+
 /// Nanoseconds with [`RATE_BITS`] bits after the binary point.
 type Fixed = i128;
 
@@ -80,12 +86,24 @@ struct Account {
     queued: Option<LpId>,
     /// Asleep, and in the solve until its lag has risen to zero: at home there.
     lingering: Option<LpId>,
+    /// CPU time since it last slept, its dispatch in progress left out.
+    burst: Fixed,
+    /// What it asks for at a time: a slice, or as much as it used before it last slept.
+    request: Fixed,
     /// Its last dispatch ended because it was spinning.
     spinning: bool,
     /// When it was picked it was ahead: nobody else wanted the LP.
     ahead: bool,
     /// Where it runs, or ran last, and what had been lost when it came there.
     came: Mark,
+}
+
+impl Account {
+    /// Whether a VP with this lag may run ahead of others for what it asks for: it is behind, or
+    /// ahead by less than half of that. A loss while it slept must not cost it its turn.
+    fn is_due(&self, lag: Fixed) -> bool {
+        lag >= -self.request / 2
+    }
 }
 
 impl Fair {
@@ -186,6 +204,14 @@ impl Policy for Fair {
 
     fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine) {
         self.advance(now);
+        let account = &mut self.accounts[vp.index()];
+        let burst = std::mem::take(&mut account.burst);
+        account.request = match how {
+            // One that was not served tells nothing.
+            Leave::Sleeps if burst == 0 => account.request,
+            Leave::Sleeps => burst.clamp(self.slice / SHORTEST_REQUEST, self.slice),
+            Leave::Stops => self.slice,
+        };
         let account = self.accounts[vp.index()];
         let lag = if account.joined {
             self.settled_lag(&account)
@@ -229,7 +255,11 @@ impl Policy for Fair {
     fn changed(&mut self, now: Nanos, machine: &Machine) {
         self.advance(now);
         let mut stale = self.classes.set_online(machine);
-        self.accounts.resize(machine.vps.len(), Account::default());
+        let fresh = Account {
+            request: self.slice,
+            ..Account::default()
+        };
+        self.accounts.resize(machine.vps.len(), fresh);
         for (id, guest) in machine.guests() {
             // Guests change class as a whole: their VPs take their lags along.
             if self.members.len() <= id.index() {
@@ -269,11 +299,15 @@ impl Policy for Fair {
         }
     }
 
-    fn pick(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+    fn choose(&mut self, now: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         self.advance(now);
-        let vp = self.choose(lp, machine);
+        let vp = self.best(lp, machine);
         self.gone[lp.index()] = None;
-        let vp = vp?;
+        vp
+    }
+
+    fn run(&mut self, now: Nanos, vp: VpId, lp: LpId, _: &Machine) {
+        self.advance(now);
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
         if account.came.lp() != lp {
@@ -283,7 +317,6 @@ impl Policy for Fair {
         if let Some(lp) = account.queued.take() {
             self.queues.remove(lp, account.class, account.balance, vp);
         }
-        Some(vp)
     }
 
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
@@ -292,6 +325,10 @@ impl Policy for Fair {
         self.losses.used(self.accounts[vp.index()].came.lp(), ran);
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
+        account.burst += fixed(ran);
+        if account.burst > account.request {
+            account.request = slice;
+        }
         let lag = self.classes.fluid(account.class) - account.balance;
         // What a cap saved up while others ran may be spent while they sleep. The
         // ideal knows no such savings: without this the account would sink for
@@ -389,9 +426,83 @@ impl Policy for Fair {
     fn urgency(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<i64> {
         self.lag(now, vp, machine)
     }
+
+    /// One that is due all of an LP loses no turn where others can be moved.
+    fn preempts(&self, now: Nanos, vp: VpId, running: VpId, machine: &Machine) -> bool {
+        if machine.restricted && self.is_due_an_lp(now, running, machine) {
+            return false;
+        }
+        let lag = |vp: VpId| self.lag(now, vp, machine).unwrap_or(0);
+        lag(vp).saturating_sub(lag(running)) > whole(self.slice)
+            || self.asks_for_less(now, vp, running, machine)
+    }
+
+    /// One that asks for less than a slice waits for no whole slices of others once it is due.
+    fn preempts_in(&self, now: Nanos, vp: VpId, machine: &Machine) -> Option<Nanos> {
+        let account = &self.accounts[vp.index()];
+        let rate = self.classes.rate(account.class);
+        if account.request >= self.slice || rate == 0 {
+            return None;
+        }
+        let ahead = now.since(self.now);
+        let lag = self.classes.fluid_after(account.class, ahead) - account.balance;
+        let missing = (-account.request / 2 - lag).max(0);
+        let wait = missing / Fixed::from(rate) + 1;
+        let _ = machine;
+        (missing > 0).then(|| Nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
+    }
+
+    /// Whoever competes for `lp` comes before others; among equals a move must
+    /// be worth it, since each takes the LP's time and the moved VP's.
+    fn prefers_move(
+        &self,
+        now: Nanos,
+        lp: LpId,
+        waiting: VpId,
+        direct: VpId,
+        machine: &Machine,
+    ) -> bool {
+        let component = self.classes.component_of(lp);
+        let class = |vp: VpId| self.accounts[vp.index()].class;
+        let competes = |vp: VpId| self.classes.component(class(vp)) == component;
+        if competes(waiting) != competes(direct) {
+            return competes(waiting);
+        }
+        if self.is_due_an_lp(now, direct, machine) {
+            return false;
+        }
+        let lag = |vp: VpId| self.lag(now, vp, machine).unwrap_or(0);
+        lag(waiting).saturating_sub(lag(direct)) > whole(MOVE_MARGIN * self.slice)
+    }
 }
 
 impl Fair {
+    /// Whether its rate is a whole LP, so that it can make up for nothing that it misses, and it is not ahead of that.
+    fn is_due_an_lp(&self, now: Nanos, vp: VpId, machine: &Machine) -> bool {
+        self.classes.rate(self.accounts[vp.index()].class) == ONE
+            && self
+                .lag(now, vp, machine)
+                .is_none_or(|lag| lag >= -whole(self.slice))
+    }
+
+    /// Whether `vp`, which is due, has the end of what it asks for due before `running` has.
+    fn asks_for_less(&self, now: Nanos, vp: VpId, running: VpId, machine: &Machine) -> bool {
+        let ahead = now.since(self.now);
+        let fluid = |account: &Account| self.classes.fluid_after(account.class, ahead);
+        let (own, other) = (&self.accounts[vp.index()], &self.accounts[running.index()]);
+        let lag = fluid(own) - own.balance;
+        let since = machine.running_since(running);
+        let ran = since.map_or(0, |since| fixed(now.since(since)));
+        let left = match other.request < self.slice {
+            true => (other.request - other.burst - ran).max(0),
+            false => (self.slice - ran).max(0),
+        };
+        let due = left - (fluid(other) - other.balance - ran);
+        let rate = |account: &Account| Fixed::from(self.classes.rate(account.class));
+        own.is_due(lag)
+            && (own.request - lag).saturating_mul(rate(other)) < due.saturating_mul(rate(own))
+    }
+
     /// What a cap's bucket holds.
     fn bucket(&self) -> Fixed {
         self.slice * Fixed::from(CAP_DEPTH)

@@ -3,7 +3,7 @@
 use super::queues::Ceiling;
 use super::{Fair, Fixed};
 use crate::machine::Machine;
-use crate::rates::{RATE_BITS, Rate};
+use crate::rates::{ONE, RATE_BITS, Rate};
 use crate::units::{LpId, VpId};
 use std::cmp::{Ordering, Reverse};
 
@@ -31,6 +31,11 @@ impl Candidate {
         left.cmp(&right).then(self.vp.cmp(&other.vp))
     }
 
+    /// (slice − lag)/φ: how long it may wait for the end of its next slice.
+    fn deadline(&self, slice: Fixed) -> Fixed {
+        ((slice - self.lag) << RATE_BITS) / Fixed::from(self.rate.max(1))
+    }
+
     /// The more behind first.
     fn by_lag(&self, other: &Candidate) -> Ordering {
         other.lag.cmp(&self.lag).then(self.vp.cmp(&other.vp))
@@ -50,13 +55,28 @@ fn improve(
 
 impl Fair {
     /// Whoever competes for the LP; where guests are bound to some LPs and none of those waits, whoever may run here.
-    pub(super) fn choose(&mut self, lp: LpId, machine: &Machine) -> Option<VpId> {
+    /// One of those that is due all of an LP comes first then: it can make up for no turn that it loses, and
+    /// for others an LP is found by moving it.
+    pub(super) fn best(&mut self, lp: LpId, machine: &Machine) -> Option<VpId> {
         let among = machine.restricted.then(|| self.classes.component_of(lp));
+        if machine.restricted
+            && let Some(found) = self.due_an_lp(lp, machine)
+        {
+            return Some(found);
+        }
         let mut found = self.choose_among(among, lp, machine);
         if found.is_none() && machine.restricted {
             found = self.choose_among(None, lp, machine);
         }
-        found.map(|candidate| candidate.vp)
+        let mut chosen = found?;
+        for &vp in &machine.lp(lp).called_for {
+            if let Some(called) = self.called(vp, lp, machine)
+                && self.is_due_before(&called, &chosen)
+            {
+                chosen = called;
+            }
+        }
+        Some(chosen.vp)
     }
 
     /// In this order, "behind" meaning a lag of zero or more:
@@ -72,6 +92,9 @@ impl Fair {
     /// 3. on another node and less ahead than who is at home here, by the margin, or anybody;
     /// 4. at home here and ahead (the earliest deadline): work conservation.
     fn choose_among(&mut self, among: Among, lp: LpId, machine: &Machine) -> Option<Candidate> {
+        if self.classes.is_saturated(lp) {
+            return self.due_first(among, lp, machine);
+        }
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
         let (behind, ahead) = self.at_home(among, lp);
@@ -88,6 +111,90 @@ impl Fair {
         self.most_behind(among, lp, node, pulled, machine)
             .or_else(|| self.on_another_node(among, lp, fetched, machine))
             .or(ahead)
+    }
+
+    /// A VP for which `lp` was called, where it can be its choice: what was lost since it was called, the call
+    /// included, must not cost it its turn.
+    fn called(&self, vp: VpId, lp: LpId, machine: &Machine) -> Option<Candidate> {
+        let account = &self.accounts[vp.index()];
+        let here = account.queued.is_some() && machine.may_run(vp, lp);
+        let among = machine.restricted.then(|| self.classes.component_of(lp));
+        let candidate = self.candidate(account.class, account.balance, vp);
+        (here && self.is_among(among, account.class) && candidate.lag >= -account.request)
+            .then_some(candidate)
+    }
+
+    /// Whether a candidate has the end of what it asks for due before another has, or is behind and the other is not.
+    fn is_due_before(&self, candidate: &Candidate, other: &Candidate) -> bool {
+        let request = |of: &Candidate| self.accounts[of.vp.index()].request;
+        let left = (request(candidate) - candidate.lag).saturating_mul(Fixed::from(other.rate));
+        let right = (request(other) - other.lag).saturating_mul(Fixed::from(candidate.rate));
+        (candidate.lag >= 0 && other.lag < 0) || left < right
+    }
+
+    /// Of those that compete for `lp` and are due all of an LP, and not ahead of that, the one most behind, at home
+    /// here or not.
+    fn due_an_lp(&self, lp: LpId, machine: &Machine) -> Option<VpId> {
+        let component = self.classes.component_of(lp);
+        let mut best: Option<(Candidate, bool)> = None;
+        for at in machine.online() {
+            for queue in self.queues.at(at) {
+                let class = queue.class;
+                if self.classes.rate(class) != ONE || self.classes.component(class) != component {
+                    continue;
+                }
+                let comes = |&(_, vp): &(Fixed, VpId)| {
+                    self.gone[lp.index()] != Some(vp) && machine.may_run(vp, lp)
+                };
+                let Some((balance, vp)) = queue.iter().find(comes) else {
+                    continue;
+                };
+                let found = (self.candidate(class, balance, vp), at == lp);
+                if found.0.lag < -self.slice {
+                    continue;
+                }
+                let better = |best: (Candidate, bool)| {
+                    found.1.cmp(&best.1).then(best.0.by_lag(&found.0)) == Ordering::Greater
+                };
+                if best.is_none_or(better) {
+                    best = Some(found);
+                }
+            }
+        }
+        best.map(|(candidate, _)| candidate.vp)
+    }
+
+    /// Where there is room for all, everybody's deadline can be kept, whoever is ahead: the earliest first. To
+    /// wait behind some that are due later would cost a VP with a high cap more than its bucket holds, for good.
+    fn due_first(&self, among: Among, lp: LpId, machine: &Machine) -> Option<Candidate> {
+        let topology = &machine.config.topology;
+        let node = topology.node_of(lp);
+        let mut best: Option<(Fixed, Candidate)> = None;
+        for at in machine.online() {
+            // What a move costs, so that it is worth it.
+            let cost = match at {
+                _ if at == lp => 0,
+                _ if topology.node_of(at) == node => self.slice / 2,
+                _ => self.slice,
+            };
+            for queue in self.queues.at(at) {
+                let comes = |&(_, vp): &(Fixed, VpId)| {
+                    self.gone[lp.index()] != Some(vp) && machine.may_run(vp, lp)
+                };
+                let Some((balance, vp)) = queue.iter().find(comes) else {
+                    continue;
+                };
+                if !self.is_among(among, queue.class) {
+                    continue;
+                }
+                let candidate = self.candidate(queue.class, balance, vp);
+                let due = candidate.deadline(self.slice) + cost;
+                if best.is_none_or(|(first, best)| (due, vp) < (first, best.vp)) {
+                    best = Some((due, candidate));
+                }
+            }
+        }
+        best.map(|(_, candidate)| candidate)
     }
 
     fn is_among(&self, among: Among, class: u32) -> bool {

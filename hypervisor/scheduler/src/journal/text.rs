@@ -142,6 +142,9 @@ impl Display for Answer {
             Answer::Refused(error) => write!(f, "refused: {error}"),
             Answer::Calls(called) => write!(f, "calls={}", calls(called)),
             Answer::Decision(Decision::Idle, called) => write!(f, "idle calls={}", calls(called)),
+            Answer::Decision(Decision::Await, called) => {
+                write!(f, "await calls={}", calls(called))
+            }
             Answer::Decision(
                 Decision::Run {
                     vp,

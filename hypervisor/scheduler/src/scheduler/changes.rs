@@ -130,6 +130,7 @@ impl Scheduler {
             bucket: Bucket::new(cap, self.slice(), now),
             timer: None,
             woken: false,
+            expected: None,
         });
         self.machine.guests[id.index()].vps.push(vp);
         vp
@@ -177,6 +178,8 @@ impl Scheduler {
             }
             VpState::Ready { .. } => {
                 self.policy.unready(now, vp, &self.machine);
+                self.cancel_timer(vp);
+                self.comes_not(vp);
                 self.suspend(now, vp);
             }
             VpState::Held { .. } | VpState::Sleeping { .. } => {
@@ -261,6 +264,7 @@ impl Scheduler {
                 self.place_on_idle(vp);
             }
         }
+        self.call_for_moves(now);
         Ok(())
     }
 
@@ -275,6 +279,7 @@ impl Scheduler {
             return Ok(());
         }
         self.not_idle(lp);
+        self.no_longer_expects(lp);
         self.machine.lps[lp.index()].offline = true;
         self.policy.changed(now, &self.machine);
         for vp in (0..self.machine.vps.len() as u32).map(VpId) {
@@ -282,7 +287,7 @@ impl Scheduler {
                 self.rehome(now, vp);
             }
         }
-        self.place_called_for(now, lp);
+        self.place_called_for(lp);
         Ok(())
     }
 

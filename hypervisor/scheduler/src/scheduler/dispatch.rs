@@ -12,7 +12,8 @@ impl Scheduler {
         // It is deciding already: nothing below needs to call it.
         self.machine.lps[lp.index()].called = true;
         let ready = self.fire(now, lp);
-        let decision = self.choose(now, lp);
+        self.machine.lps[lp.index()].called_for.extend(&ready);
+        let decision = self.decide(now, lp);
         self.machine.lps[lp.index()].called = false;
         // Who might have run here and does not may run elsewhere.
         if let Some(vp) = self.machine.lps[lp.index()].left.take()
@@ -20,27 +21,52 @@ impl Scheduler {
         {
             self.place_on_idle(vp);
         }
-        self.place_called_for(now, lp);
+        self.place_called_for(lp);
         for vp in ready {
             if self.is_ready(vp) {
                 self.place(now, vp);
             }
         }
+        self.call_for_moves(now);
         decision
     }
 
-    fn choose(&mut self, now: Nanos, lp: LpId) -> Decision {
-        let picked = match self.machine.lp(lp).offline {
-            true => None,
-            false => self.policy.pick(now, lp, &self.machine),
-        };
-        let Some(vp) = picked else {
-            if !self.machine.lp(lp).offline {
+    fn decide(&mut self, now: Nanos, lp: LpId) -> Decision {
+        if self.machine.lp(lp).offline {
+            return Decision::Idle;
+        }
+        if let Some(vp) = self.expects(lp) {
+            // One that has not left its LP yet calls when it has.
+            return match self.is_ready(vp) {
+                true => self.begin(now, lp, vp),
+                false => Decision::Await,
+            };
+        }
+        let direct = self.policy.choose(now, lp, &self.machine);
+        if self.machine.restricted
+            && let Some(chain) = self.chain_to(now, lp, direct)
+        {
+            self.make_way(&chain);
+            return Decision::Await;
+        }
+        match direct {
+            Some(vp) => self.begin(now, lp, vp),
+            None => {
                 self.machine.lps[lp.index()].idle = true;
                 self.idle += 1;
+                Decision::Idle
             }
-            return Decision::Idle;
-        };
+        }
+    }
+
+    /// `vp`, which is Ready, runs on `lp` from now on.
+    fn begin(&mut self, now: Nanos, lp: LpId, vp: VpId) -> Decision {
+        if self.machine.vp(vp).expected == Some(lp) {
+            self.no_longer_expects(lp);
+        }
+        self.comes_not(vp);
+        self.cancel_timer(vp);
+        self.policy.run(now, vp, lp, &self.machine);
         let slice = self.slice();
         let entry = &mut self.machine.vps[vp.index()];
         let VpState::Ready { since } = entry.state else {
@@ -78,6 +104,7 @@ impl Scheduler {
         }
         self.policy.charge(now, vp, ran, &self.machine);
         if leaving {
+            self.comes_not(vp);
             return self.suspend(now, vp);
         }
         self.rehome(now, vp);
@@ -85,6 +112,7 @@ impl Scheduler {
         match after {
             After::Sleep { .. } if woken => {}
             After::Sleep { until } => {
+                self.comes_not(vp);
                 self.machine.vps[vp.index()].state = VpState::Sleeping { until };
                 self.policy.leave(now, vp, Leave::Sleeps, &self.machine);
                 self.happens(now, vp, What::Slept);
@@ -96,10 +124,7 @@ impl Scheduler {
             After::Spin => self.policy.spun(now, vp, &self.machine),
             After::Run => {}
         }
-        // Where it may run here no longer it has another home already.
-        let stays = self.machine.vp(vp).home == lp;
-        let next = stays.then(|| self.policy.moves(vp, &self.machine));
-        let next = next.flatten();
+        let next = self.next_home(lp, vp);
         if let Some(next) = next {
             self.set_home(vp, next);
             self.call(next);
@@ -111,7 +136,24 @@ impl Scheduler {
                 // Its own LP decides next, and this VP may be its choice.
                 None => self.machine.lps[lp.index()].left = Some(vp),
             }
+        } else {
+            self.comes_not(vp);
         }
+    }
+
+    /// Where a VP that has just left `lp` and wants to run on is expected, or had better be.
+    fn next_home(&mut self, lp: LpId, vp: VpId) -> Option<LpId> {
+        if let Some(expected) = self.machine.vp(vp).expected {
+            if self.machine.may_run(vp, expected) {
+                return Some(expected);
+            }
+            self.comes_not(vp);
+        }
+        // Where it may run here no longer it has another home already.
+        let stays = self.machine.vp(vp).home == lp;
+        stays
+            .then(|| self.policy.moves(vp, &self.machine))
+            .flatten()
     }
 
     /// Ends the sleeps and holds that `lp` owns and that are due; the VPs that are Ready now.
@@ -124,6 +166,11 @@ impl Scheduler {
                 VpState::Held { .. } => {
                     self.cancel_timer(vp);
                     self.make_ready_or_hold(now, vp)
+                }
+                // It may preempt now.
+                VpState::Ready { .. } => {
+                    self.cancel_timer(vp);
+                    true
                 }
                 // Sleeping: nothing else has a timer.
                 _ => self.rouse(now, vp),
@@ -183,8 +230,8 @@ impl Scheduler {
         let home = self.machine.vp(vp).home;
         self.machine.vps[vp.index()].timer = Some((home, at));
         self.timers.set(home, at, vp);
-        // An idle LP sleeps until the timer it knew of.
-        if self.timers.next(home) == Some((at, vp)) && self.machine.lp(home).idle {
+        // An LP that runs nothing sleeps until the timer it knew of.
+        if self.timers.next(home) == Some((at, vp)) && self.machine.lp(home).waits() {
             self.call(home);
         }
     }

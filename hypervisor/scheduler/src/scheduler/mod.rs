@@ -2,6 +2,7 @@
 
 mod changes;
 mod dispatch;
+mod moves;
 mod placement;
 
 use crate::admission::AdmissionError;
@@ -52,6 +53,9 @@ pub enum Decision {
     },
     /// Nothing: no VP that may run there is Ready.
     Idle,
+    /// Waits for a VP that was called away from another LP to come over. This is the
+    /// hypervisor's own time: the driver reports it as lost once it is over.
+    Await,
 }
 
 /// What a VP that has left its LP wants next.

@@ -1,6 +1,7 @@
 //! Where VPs are at home, and which LP is called for one that is Ready.
 
 use super::Scheduler;
+use super::moves::Chain;
 use crate::machine::{Guest, VpState};
 use crate::units::{GuestId, LpId, Nanos, VpId};
 
@@ -64,6 +65,7 @@ impl Scheduler {
         self.set_home(vp, next);
         match state {
             VpState::Ready { .. } => {
+                self.cancel_timer(vp);
                 self.policy.ready(now, vp, &self.machine);
                 self.place(now, vp);
             }
@@ -78,8 +80,17 @@ impl Scheduler {
 
     /// Finds an LP for a VP that has become Ready: an idle one, or one whose VP it outranks.
     pub(super) fn place(&mut self, now: Nanos, vp: VpId) {
-        if !self.place_on_idle(vp) {
-            self.preempt_for(now, vp);
+        if self.machine.vp(vp).expected.is_some() || self.place_on_idle(vp) {
+            return;
+        }
+        let placed = if self.machine.restricted {
+            self.place_by_moves(now, vp)
+        } else {
+            self.preempt_for(now, vp)
+        };
+        if !placed && let Some(wait) = self.policy.preempts_in(now, vp, &self.machine) {
+            self.cancel_timer(vp);
+            self.set_timer(vp, now + wait);
         }
     }
 
@@ -96,17 +107,13 @@ impl Scheduler {
             .or_else(|| topology.lps_of(topology.node_of(home)).find(idle))
             .or_else(|| self.machine.online().find(idle));
         if let Some(lp) = found {
-            self.call(lp);
-            self.machine.lps[lp.index()].called_for.push(vp);
+            self.call_for(lp, vp);
         }
         found.is_some()
     }
 
-    /// Of the LPs of its node, calls the one whose VP is outranked most, if by more than a slice.
-    fn preempt_for(&mut self, now: Nanos, vp: VpId) {
-        let Some(urgency) = self.policy.urgency(now, vp, &self.machine) else {
-            return;
-        };
+    /// Of the LPs of its node whose VPs it preempts, calls the one whose VP is outranked most.
+    fn preempt_for(&mut self, now: Nanos, vp: VpId) -> bool {
         let home = self.machine.vp(vp).home;
         let topology = &self.machine.config.topology;
         let least = topology
@@ -115,32 +122,85 @@ impl Scheduler {
             .filter_map(|lp| {
                 let running = self.machine.lp(lp).running?;
                 let other = self.policy.urgency(now, running, &self.machine)?;
-                Some((other, lp))
+                let preempts = self.policy.preempts(now, vp, running, &self.machine);
+                preempts.then_some((other, lp))
             })
             // Among equals its home, so that it stays there.
             .min_by_key(|&(other, lp)| (other, lp != home, lp));
-        let margin = i64::try_from(self.slice().0).unwrap_or(i64::MAX);
-        if let Some((other, lp)) = least
-            && urgency.saturating_sub(other) > margin
-        {
-            self.call(lp);
+        if let Some((_, lp)) = least {
+            self.call_for(lp, vp);
+        }
+        least.is_some()
+    }
+
+    /// Of the LPs to which it gets, by moves of others where need be, takes an
+    /// idle one, or that whose VP is outranked most, if it preempts that.
+    fn place_by_moves(&mut self, now: Nanos, vp: VpId) -> bool {
+        let home = self.machine.vp(vp).home;
+        let slice = i64::try_from(self.slice().0).unwrap_or(i64::MAX);
+        let mut least = None;
+        for chain in self.chains_from(vp) {
+            let Some(&(_, lp)) = chain.last() else {
+                continue;
+            };
+            let entry = self.machine.lp(lp);
+            if entry.idle {
+                self.make_way_and_call(&chain);
+                return true;
+            }
+            let Some(running) = entry.running.filter(|_| !entry.called) else {
+                continue;
+            };
+            let Some(urgency) = self.policy.urgency(now, running, &self.machine) else {
+                continue;
+            };
+            if !self.policy.preempts(now, vp, running, &self.machine) {
+                continue;
+            }
+            // A move must be worth a slice. Among equals the fewest moves, and its home.
+            let cost = if chain.len() > 1 { slice } else { 0 };
+            let key = (urgency.saturating_add(cost), chain.len(), lp != home, lp);
+            if least.as_ref().is_none_or(|(least, _)| key < *least) {
+                least = Some((key, chain));
+            }
+        }
+        if let Some((_, chain)) = &least {
+            self.make_way_and_call(chain);
+        }
+        least.is_some()
+    }
+
+    /// The LP at the end of a chain decides anew; if others have to move, it expects the last of them.
+    fn make_way_and_call(&mut self, chain: &Chain) {
+        if chain.len() > 1 {
+            self.make_way(chain);
+        }
+        if let Some(&(vp, lp)) = chain.last() {
+            self.call_for(lp, vp);
         }
     }
 
-    /// Finds other LPs for the VPs for which `lp` was called and which it did not take.
-    pub(super) fn place_called_for(&mut self, now: Nanos, lp: LpId) {
+    /// Finds idle LPs for the VPs for which `lp` was called and which it did not take. They preempt nobody
+    /// again: one that does not come first where it was called for it would not elsewhere, for ever.
+    pub(super) fn place_called_for(&mut self, lp: LpId) {
         if self.machine.lps[lp.index()].called_for.is_empty() {
             return;
         }
         for vp in std::mem::take(&mut self.machine.lps[lp.index()].called_for) {
             if self.is_ready(vp) {
-                self.place(now, vp);
+                self.place_on_idle(vp);
             }
         }
     }
 
     pub(super) fn is_ready(&self, vp: VpId) -> bool {
         matches!(self.machine.vp(vp).state, VpState::Ready { .. })
+    }
+
+    /// `lp` has to decide anew, for the sake of `vp`.
+    fn call_for(&mut self, lp: LpId, vp: VpId) {
+        self.call(lp);
+        self.machine.lps[lp.index()].called_for.push(vp);
     }
 
     /// `lp` has to decide anew.

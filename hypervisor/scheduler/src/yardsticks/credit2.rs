@@ -78,16 +78,18 @@ impl Policy for Credit2 {
         self.highest_weight = highest_weight(machine);
     }
 
-    fn pick(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
-        let vp = machine
+    fn choose(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+        machine
             .ready_for(lp)
             // The first of equals.
-            .min_by_key(|vp| std::cmp::Reverse(self.credit[vp.index()]))?;
+            .min_by_key(|vp| std::cmp::Reverse(self.credit[vp.index()]))
+    }
+
+    fn run(&mut self, _: Nanos, vp: VpId, _: LpId, _: &Machine) {
         let credit = self.credit[vp.index()];
         if credit <= 0 {
             self.reset(credit);
         }
-        Some(vp)
     }
 
     fn charge(&mut self, _: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {

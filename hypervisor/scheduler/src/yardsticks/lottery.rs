@@ -59,7 +59,7 @@ impl Policy for Lottery {
         self.used.resize(machine.vps().count(), self.slice);
     }
 
-    fn pick(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+    fn choose(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         let all = machine
             .ready_for(lp)
             .map(|vp| self.tickets(vp, machine))

@@ -26,13 +26,13 @@ impl Policy for RoundRobin {
         self.last.resize(machine.vps().count(), 0);
     }
 
-    fn pick(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
-        let vp = machine
-            .ready_for(lp)
-            .min_by_key(|vp| self.last[vp.index()])?;
+    fn choose(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+        machine.ready_for(lp).min_by_key(|vp| self.last[vp.index()])
+    }
+
+    fn run(&mut self, _: Nanos, vp: VpId, _: LpId, _: &Machine) {
         self.dispatches += 1;
         self.last[vp.index()] = self.dispatches;
-        Some(vp)
     }
 
     fn charge(&mut self, _: Nanos, _: VpId, _: Nanos, _: &Machine) {}

@@ -92,7 +92,7 @@ impl Policy for Stride {
         }
     }
 
-    fn pick(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
+    fn choose(&mut self, _: Nanos, lp: LpId, machine: &Machine) -> Option<VpId> {
         machine
             .ready_for(lp)
             .min_by_key(|vp| self.clients[vp.index()].pass)

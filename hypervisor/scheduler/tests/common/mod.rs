@@ -112,7 +112,7 @@ pub(crate) fn started(config: Config, guests: &[u32]) -> Scheduler {
 pub(crate) fn picked(scheduler: &mut Scheduler, now: Nanos, lp: u32) -> Option<VpId> {
     match scheduler.pick(now, LpId(lp)) {
         Decision::Run { vp, .. } => Some(vp),
-        Decision::Idle => None,
+        Decision::Idle | Decision::Await => None,
     }
 }
 
@@ -157,6 +157,8 @@ pub(crate) struct Driver {
     pub(crate) trace: Vec<Dispatched>,
     vps: Vec<Vp>,
     lps: Vec<Option<Dispatch>>,
+    /// By LP, since when it has waited for a VP to come over.
+    awaiting: Vec<Option<Nanos>>,
     overshoot: Nanos,
     random: Random,
 }
@@ -173,6 +175,7 @@ impl Driver {
             trace: Vec::new(),
             vps: Vec::new(),
             lps: vec![None; lps as usize],
+            awaiting: vec![None; lps as usize],
             overshoot,
             random: Random::new(7),
         };
@@ -320,7 +323,15 @@ impl Driver {
         if self.lps[lp.index()].is_some() {
             return;
         }
-        if let Decision::Run { vp, until, .. } = self.scheduler.pick(self.now, lp) {
+        if let Some(since) = self.awaiting[lp.index()].take() {
+            let lost = self.now.since(since);
+            self.scheduler.lost(self.now, lp, lost);
+        }
+        let decision = self.scheduler.pick(self.now, lp);
+        if decision == Decision::Await {
+            self.awaiting[lp.index()] = Some(self.now);
+        }
+        if let Decision::Run { vp, until, .. } = decision {
             let late = Nanos(self.random.below(self.overshoot.0 + 1));
             let wanted = self.now + self.vps[vp.index()].step.run;
             self.lps[lp.index()] = Some(Dispatch {

@@ -469,7 +469,7 @@ impl Driver {
                 });
                 Some(vp)
             }
-            Decision::Idle => None,
+            Decision::Idle | Decision::Await => None,
         };
         self.trace.push((self.now, lp, chosen));
         if let Some(fluid) = &mut self.fluid

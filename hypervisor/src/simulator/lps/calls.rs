@@ -19,7 +19,7 @@ impl Lps<'_> {
             let called = &mut self.lps[lp.index()];
             let at = now + called.latency(self.assumed.kick_latency);
             let alarm = match &mut called.state {
-                State::Idle { wake, .. } => {
+                State::Idle { wake, .. } | State::Awaiting { wake, .. } => {
                     *wake = (*wake).min(at);
                     *wake
                 }
@@ -44,7 +44,7 @@ impl Lps<'_> {
     /// Sets `lp`'s alarm for whatever comes next there.
     pub(super) fn arm(&mut self, lp: LpId) {
         let next = match self.lps[lp.index()].state {
-            State::Idle { wake, .. } => wake,
+            State::Idle { wake, .. } | State::Awaiting { wake, .. } => wake,
             State::Running(running) => running.end.min(running.due),
             State::Parked | State::Deciding => return self.alarms.set(lp, NEVER),
         };
@@ -68,6 +68,11 @@ impl Lps<'_> {
             self.lps[lp.index()].state = State::Parked;
             self.alarms.set(lp, now);
         }
+        if let State::Awaiting { since, .. } = self.lps[lp.index()].state {
+            self.lose(lp, since, now);
+            self.lps[lp.index()].state = State::Parked;
+            self.alarms.set(lp, now);
+        }
         Ok(())
     }
 
@@ -81,6 +86,7 @@ impl Lps<'_> {
                     self.charge(lp, now, &Running { kick, ..running }, Act::On)?;
                 }
                 State::Idle { since, .. } => self.log_idle(lp, since, now)?,
+                State::Awaiting { since, .. } => self.lose(lp, since, now),
                 State::Parked | State::Deciding => {}
             }
             self.log_sample(lp, now)?;

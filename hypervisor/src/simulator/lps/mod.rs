@@ -42,6 +42,11 @@ enum State {
         since: Nanos,
         wake: Nanos,
     },
+    /// The same, but it waits for a VP to come over.
+    Awaiting {
+        since: Nanos,
+        wake: Nanos,
+    },
     /// It is charging or choosing.
     Deciding,
     Running(Running),
@@ -147,6 +152,10 @@ impl<'a> Lps<'a> {
                 self.log_idle(lp, since, now)?;
                 self.decide(lp, now)
             }
+            State::Awaiting { since, .. } => {
+                self.lose(lp, since, now);
+                self.decide(lp, now)
+            }
             State::Parked | State::Deciding => self.decide(lp, now),
         }
     }
@@ -231,10 +240,9 @@ impl<'a> Lps<'a> {
             Act::Leave(after) => after,
             Act::On | Act::Pass(_) | Act::Crash => After::Run,
         };
-        self.trace.calls += 2;
+        self.trace.calls += 1;
         self.scheduler.charge(now, lp, ran, after);
-        self.scheduler.lost(now, lp, lost);
-        self.lps[lp.index()].lost += lost;
+        self.lose(lp, now - lost, now);
         self.see_lag(lp, now, vp);
         let reason = match (act, self.scheduler.machine().vp(vp).state) {
             (Act::Crash, _) => Reason::Fault,
@@ -261,6 +269,14 @@ impl<'a> Lps<'a> {
         self.log_happened()
     }
 
+    /// The time from `since` on reached neither a guest nor idle.
+    fn lose(&mut self, lp: LpId, since: Nanos, now: Nanos) {
+        let span = now.since(since);
+        self.trace.calls += 1;
+        self.scheduler.lost(now, lp, span);
+        self.lps[lp.index()].lost += span;
+    }
+
     /// What `lp`, which runs nothing, does from `now` on.
     fn decide(&mut self, lp: LpId, now: Nanos) -> Observed<()> {
         if now.since(self.lps[lp.index()].sampled) >= SAMPLE_EVERY {
@@ -279,6 +295,13 @@ impl<'a> Lps<'a> {
                         since: now,
                         wake: NEVER,
                     }
+                }
+            }
+            Decision::Await => {
+                self.trace.decided(since_start, lp, None);
+                State::Awaiting {
+                    since: now,
+                    wake: NEVER,
                 }
             }
             Decision::Run {
