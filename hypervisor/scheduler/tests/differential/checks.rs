@@ -1,0 +1,241 @@
+//! Holds a real run against the fluid one.
+//!
+//! The bounds are those that the project claims. With slice q and lateness j
+//! (overshoot, call latency, overhead and longest stall together), a VP's lag
+//! stays within b = q + j on one LP and 2(q + j) on several, and the error over
+//! any window within 2b, plus 4q where there are several nodes. A window's
+//! error is the difference of two deviations, so that the largest rise and the
+//! largest fall of the deviation, over all borders, judge every window at once.
+//!
+//! Two allowances on top, both taken from the run itself:
+//! * While a called LP wakes up, its time reaches nobody: that time.
+//! * A VP whose next sleep depends on when its last piece was done, held
+//!   against the fluid's own sleeps ([`Source::Own`]): per piece, the wait that
+//!   the reserve bound allows, q/x + q + j at its rate x. A periodic VP loses
+//!   by it only whole periods that it is late by. What such VPs lose, others may gain.
+
+use super::fluid::{self, Outcome, Source};
+use super::log::Log;
+use super::mix::Mix;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Service of a guest against the fluid with the real arrivals.
+    Share,
+    /// Service of a guest against the fluid with its own sleeps.
+    Promise,
+    /// Service of a VP against its reserve, for as long as it wanted to run.
+    Reserve,
+    /// Service of a VP beyond its cap.
+    CapOver,
+    /// Service of a VP short of its cap, where the fluid gives it its cap.
+    CapUnder,
+    /// Idle time of LPs that could have run a waiting VP.
+    Idle,
+}
+
+impl Check {
+    pub(crate) const ALL: [Check; 6] = [
+        Check::Share,
+        Check::Promise,
+        Check::Reserve,
+        Check::CapOver,
+        Check::CapUnder,
+        Check::Idle,
+    ];
+}
+
+/// One comparison. Times in ns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finding {
+    pub(crate) check: Check,
+    pub(crate) guest: usize,
+    pub(crate) error: f64,
+    pub(crate) bound: f64,
+}
+
+impl Finding {
+    pub(crate) fn is_violated(&self) -> bool {
+        // Ten ns: what rounding to whole ns adds up to.
+        self.error > self.bound + 10.0
+    }
+
+    /// The error in bounds; above 1 is a violation.
+    pub(crate) fn severity(&self) -> f64 {
+        (self.error / self.bound.max(1.0)).max(0.0)
+    }
+}
+
+/// All that was found in one mix.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) findings: Vec<Finding>,
+    /// Least and most, in slices.
+    pub(crate) lag: (f64, f64),
+}
+
+/// The largest fall of a series that begins at zero.
+fn fall(series: impl IntoIterator<Item = f64>) -> f64 {
+    let mut highest = 0.0f64;
+    let mut fall = 0.0f64;
+    for value in series {
+        highest = highest.max(value);
+        fall = fall.max(highest - value);
+    }
+    fall
+}
+
+fn rise(series: impl IntoIterator<Item = f64>) -> f64 {
+    fall(series.into_iter().map(|value| -value))
+}
+
+/// Everything about a mix that a check needs.
+struct Held<'a> {
+    mix: &'a Mix,
+    log: &'a Log,
+    /// Of one VP over a window: twice its lag bound, and the margin between nodes.
+    window: f64,
+}
+
+/// Runs a mix, and judges it.
+pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
+    let log = super::driver::run(mix)?;
+    let (slice, late) = (mix.slice as f64, mix.lateness());
+    let lag = match mix.lps {
+        1 => slice + late,
+        _ => 2.0 * (slice + late),
+    };
+    let nodes = if mix.nodes > 1 { 4.0 * slice } else { 0.0 };
+    let held = Held {
+        mix,
+        log: &log,
+        window: 2.0 * lag + nodes,
+    };
+    let real = fluid::run(mix, &log, Source::Real);
+    let mut findings = held.shares(&real, Check::Share);
+    if mix.has_closed() {
+        let own = fluid::run(mix, &log, Source::Own);
+        findings.extend(held.shares(&own, Check::Promise));
+    }
+    if !real.shrank {
+        findings.extend(held.reserves());
+    }
+    findings.extend(held.caps(&real));
+    findings.push(Finding {
+        check: Check::Idle,
+        guest: 0,
+        error: log.idle,
+        bound: 0.0,
+    });
+    let lag = (log.lag.0 / slice, log.lag.1 / slice);
+    Ok(Report { findings, lag })
+}
+
+impl Held<'_> {
+    fn members(&self, guest: usize) -> Vec<usize> {
+        (0..self.log.vps.len())
+            .filter(|&vp| self.log.vps[vp].guest == guest)
+            .collect()
+    }
+
+    /// The cap's bucket adds to the lag of a VP that has one.
+    fn cap_window(&self) -> f64 {
+        3.0 * self.mix.slice as f64 + self.mix.lateness()
+    }
+
+    fn shares(&self, outcome: &Outcome, check: Check) -> Vec<Finding> {
+        let borders = 0..self.log.borders.len();
+        let judge =
+            |guest: usize| {
+                let members = self.members(guest);
+                let others = (0..self.log.vps.len()).filter(|vp| !members.contains(vp));
+                let others: Vec<usize> = others.collect();
+                let sum = |vps: &[usize], value: &dyn Fn(usize) -> f64| -> f64 {
+                    vps.iter().map(|&vp| value(vp)).sum()
+                };
+                let error = |at: usize| {
+                    sum(&members, &|vp| {
+                        self.log.vps[vp].service[at] - outcome.courses[vp].service[at]
+                    })
+                };
+                let behind =
+                    |vps: &[usize], at: usize| sum(vps, &|vp| outcome.courses[vp].slack[at].behind);
+                let ahead =
+                    |vps: &[usize], at: usize| sum(vps, &|vp| outcome.courses[vp].slack[at].ahead);
+                let waking = |at: usize| self.log.waking[at];
+                let short =
+                    fall(borders.clone().map(|at| {
+                        error(at) + waking(at) + behind(&members, at) + ahead(&others, at)
+                    }));
+                let long =
+                    rise(borders.clone().map(|at| {
+                        error(at) - waking(at) - ahead(&members, at) - behind(&others, at)
+                    }));
+                let capped = self.mix.guests[guest].terms.cap < 100.0;
+                let each = match capped {
+                    true => self.window.max(self.cap_window()),
+                    false => self.window,
+                };
+                Finding {
+                    check,
+                    guest,
+                    error: short.max(long),
+                    bound: each * members.len() as f64,
+                }
+            };
+        (0..self.mix.guests.len()).map(judge).collect()
+    }
+
+    fn reserves(&self) -> Vec<Finding> {
+        let promised = |vp: &&super::log::VpLog| vp.reserved.last().is_some_and(|&ns| ns > 0.0);
+        let judge = |vp: &super::log::VpLog| {
+            let borders = 0..self.log.borders.len();
+            let account = |at: usize| vp.service[at] - vp.reserved[at] + self.log.waking[at];
+            Finding {
+                check: Check::Reserve,
+                guest: vp.guest,
+                error: fall(borders.map(account)),
+                bound: self.window,
+            }
+        };
+        self.log.vps.iter().filter(promised).map(judge).collect()
+    }
+
+    fn caps(&self, outcome: &Outcome) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (vp, course) in self.log.vps.iter().zip(&outcome.courses) {
+            if self.mix.guests[vp.guest].terms.cap >= 100.0 {
+                continue;
+            }
+            let mut find = |check, error, bound| {
+                findings.push(Finding {
+                    check,
+                    guest: vp.guest,
+                    error,
+                    bound,
+                });
+            };
+            let slices = 2.0 * self.mix.slice as f64;
+            find(Check::CapOver, vp.over_cap, slices + self.mix.lateness());
+            let mut highest = f64::NEG_INFINITY;
+            let mut short = 0.0f64;
+            let mut before = 0.0;
+            for at in 0..self.log.borders.len() {
+                let account = vp.service[at] - course.service[at] + self.log.waking[at];
+                // Only windows over which the fluid gave it its cap at every moment.
+                highest = match course.at_cap[at] {
+                    true => highest.max(before).max(account),
+                    false => f64::NEG_INFINITY,
+                };
+                before = account;
+                short = short.max(highest - account);
+            }
+            let bound = match outcome.had_room {
+                true => self.cap_window(),
+                false => self.cap_window().max(self.window),
+            };
+            find(Check::CapUnder, short, bound);
+        }
+        findings
+    }
+}

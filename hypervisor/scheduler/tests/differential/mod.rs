@@ -1,0 +1,14 @@
+//! A differential test: random mixes, the real scheduler in virtual time, and a fluid model by other means.
+
+mod checks;
+mod demand;
+mod driver;
+mod fluid;
+mod formula;
+mod generate;
+mod idle;
+pub(crate) mod known;
+mod log;
+pub(crate) mod mix;
+mod random;
+pub(crate) mod table;
