@@ -1,13 +1,15 @@
 //! The scheduler against generalised processor sharing, over random mixes of guests.
 //!
 //! `APPORTION_MIXES` sets how many mixes all kinds run together; `APPORTION_MIX`
-//! runs one of them. The tables are printed with `--nocapture`.
+//! runs one of them; `APPORTION_SEARCH_SECONDS` sets for how long a search goes
+//! on for worse ones. The tables are printed with `--nocapture`.
 
 #[path = "differential/mod.rs"]
 mod differential;
 
 use differential::known;
 use differential::mix::{Kind, Mix};
+use differential::search::search;
 use differential::table::{Tally, check_kind};
 
 #[test]
@@ -96,4 +98,14 @@ fn a_short_sleeper_gets_its_reserve_whatever_the_slice() {
         }
     }
     tally.assert_clean();
+}
+
+#[test]
+fn a_search_finds_no_bound_guests_beyond_the_bounds() {
+    search(&[Kind::Affinity, Kind::Squatting]);
+}
+
+#[test]
+fn a_search_finds_no_sleepers_beyond_the_bounds() {
+    search(&[Kind::LongSleepers, Kind::ShortSleepers, Kind::Arrivals]);
 }

@@ -15,7 +15,7 @@
 //!   by it only whole periods that it is late by. What such VPs lose, others may gain.
 
 use super::fluid::{self, Outcome, Source};
-use super::log::Log;
+use super::log::{Log, VpLog};
 use super::mix::Mix;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Check {
     Promise,
     /// Service of a VP against its reserve, for as long as it wanted to run.
     Reserve,
+    /// Service of a VP against a server of its own as fast as its reserve, with its own sleeps.
+    Wanted,
     /// Service of a VP beyond its cap.
     CapOver,
     /// Service of a VP short of its cap, where the fluid gives it its cap.
@@ -35,10 +37,11 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    pub(crate) const ALL: [Check; 6] = [
+    pub(crate) const ALL: [Check; 7] = [
         Check::Share,
         Check::Promise,
         Check::Reserve,
+        Check::Wanted,
         Check::CapOver,
         Check::CapUnder,
         Check::Idle,
@@ -60,9 +63,9 @@ impl Finding {
         self.error > self.bound + 10.0
     }
 
-    /// The error in bounds; above 1 is a violation.
-    pub(crate) fn severity(&self) -> f64 {
-        (self.error / self.bound.max(1.0)).max(0.0)
+    /// The error in bounds, or, where the bound is less than a slice, in slices.
+    pub(crate) fn severity(&self, slice: f64) -> f64 {
+        (self.error / self.bound.max(slice)).max(0.0)
     }
 }
 
@@ -119,6 +122,8 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
     }
     if !real.shrank {
         findings.extend(held.reserves());
+        let alone = fluid::run(mix, &log, Source::Reserved);
+        findings.extend(held.wanted(&alone));
     }
     findings.extend(held.caps(&real));
     findings.push(Finding {
@@ -186,19 +191,35 @@ impl Held<'_> {
         (0..self.mix.guests.len()).map(judge).collect()
     }
 
+    /// The VPs with a reserve that they wanted at some time.
+    fn reserved(&self) -> impl Iterator<Item = (usize, &VpLog)> {
+        let promised = |vp: &VpLog| vp.reserved.last().is_some_and(|&ns| ns > 0.0);
+        let vps = self.log.vps.iter().enumerate();
+        vps.filter(move |(_, vp)| promised(vp))
+    }
+
+    /// Of a VP that must not fall behind `due`, by border.
+    fn behind(&self, check: Check, vp: &VpLog, due: &[f64]) -> Finding {
+        let borders = 0..self.log.borders.len();
+        let account = |at: usize| vp.service[at] - due[at] + self.log.waking[at];
+        Finding {
+            check,
+            guest: vp.guest,
+            error: fall(borders.map(account)),
+            bound: self.window,
+        }
+    }
+
     fn reserves(&self) -> Vec<Finding> {
-        let promised = |vp: &&super::log::VpLog| vp.reserved.last().is_some_and(|&ns| ns > 0.0);
-        let judge = |vp: &super::log::VpLog| {
-            let borders = 0..self.log.borders.len();
-            let account = |at: usize| vp.service[at] - vp.reserved[at] + self.log.waking[at];
-            Finding {
-                check: Check::Reserve,
-                guest: vp.guest,
-                error: fall(borders.map(account)),
-                bound: self.window,
-            }
+        let judge = |(_, vp): (usize, &VpLog)| self.behind(Check::Reserve, vp, &vp.reserved);
+        self.reserved().map(judge).collect()
+    }
+
+    fn wanted(&self, alone: &Outcome) -> Vec<Finding> {
+        let judge = |(index, vp): (usize, &VpLog)| {
+            self.behind(Check::Wanted, vp, &alone.courses[index].service)
         };
-        self.log.vps.iter().filter(promised).map(judge).collect()
+        self.reserved().map(judge).collect()
     }
 
     fn caps(&self, outcome: &Outcome) -> Vec<Finding> {

@@ -2,7 +2,7 @@
 
 use super::demand::{Demand, Piece};
 use super::idle::IdleWatch;
-use super::log::{Applied, Log, VpLog};
+use super::log::{Applied, Log, PIECES, VpLog};
 use super::mix::{Behaviour, Change, Mix, Terms, lp_set};
 use super::random::Dice;
 use apportion_scheduler::{
@@ -134,6 +134,8 @@ impl<'a> Driver<'a> {
                 pieces: Vec::new(),
                 service: vec![0.0; self.log.waking.len()],
                 reserved: vec![0.0; self.log.waking.len()],
+                dispatched: vec![0.0; PIECES],
+                lost: vec![0.0; PIECES],
                 over_cap: 0.0,
             });
             self.vps.push(Vp {
@@ -195,6 +197,10 @@ impl<'a> Driver<'a> {
                 self.stall(stall.lp as usize, stall.span);
             }
             self.take_calls();
+        }
+        for dispatch in self.lps.iter().filter_map(|lp| lp.dispatch) {
+            let (since, now) = (dispatch.since as f64, self.now as f64);
+            self.log.dispatch(dispatch.vp, since, now);
         }
         Ok(())
     }
@@ -259,7 +265,9 @@ impl<'a> Driver<'a> {
         let lost = dispatch.lost.min(wall);
         let ran = wall - lost;
         let entered = dispatch.since + self.mix.overhead.min(wall);
-        self.log.lose(lp, dispatch.since as f64, entered as f64);
+        let since = dispatch.since as f64;
+        self.log.lose(lp, Some(dispatch.vp), since, entered as f64);
+        self.log.dispatch(dispatch.vp, since, self.now as f64);
         self.charge_cap(dispatch.vp, ran);
         let vp = &mut self.vps[dispatch.vp];
         vp.received += ran;
@@ -322,7 +330,8 @@ impl<'a> Driver<'a> {
             Some(dispatch) => dispatch.lost += span,
             None => *state.idle_loss.get_or_insert(0) += span,
         }
-        self.log.lose(lp, from as f64, (from + span) as f64);
+        let vp = state.dispatch.map(|dispatch| dispatch.vp);
+        self.log.lose(lp, vp, from as f64, (from + span) as f64);
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Source {
     Real,
     /// Sleeps follow the fluid's own completions: what was promised.
     Own,
+    /// As [`Source::Own`], each VP on a server of its own as fast as its reserve.
+    Reserved,
 }
 
 #[derive(Clone, Debug)]
@@ -153,7 +155,7 @@ impl Fluid<'_> {
 
     fn upcoming(&self, vp: usize) -> Option<Piece> {
         match self.source {
-            Source::Own => self.vps[vp].upcoming,
+            Source::Own | Source::Reserved => self.vps[vp].upcoming,
             Source::Real => self.log.vps[vp].pieces.get(self.vps[vp].arrived).copied(),
         }
     }
@@ -188,7 +190,7 @@ impl Fluid<'_> {
         match change {
             Applied::Start { vp } => {
                 self.vps[vp].present = true;
-                if self.source == Source::Own {
+                if self.source != Source::Real {
                     let mut first = self.vps[vp].demand.first(self.now);
                     first.due = self.now;
                     self.vps[vp].upcoming = Some(first);
@@ -221,7 +223,7 @@ impl Fluid<'_> {
             let vp = &mut self.vps[index];
             match self.source {
                 Source::Real => vp.arrived += 1,
-                Source::Own => vp.upcoming = None,
+                Source::Own | Source::Reserved => vp.upcoming = None,
             }
             if vp.backlog == 0.0 {
                 self.stale = true;
@@ -275,6 +277,12 @@ impl AddAssign for Slack {
 /// Rates.
 impl Fluid<'_> {
     fn solve(&mut self) {
+        if self.source == Source::Reserved {
+            for vp in &mut self.vps {
+                vp.rate = self.terms[vp.guest].reserve / 100.0;
+            }
+            return;
+        }
         let delivered: Vec<f64> = (0..self.mix.lps as usize)
             .map(|lp| match self.online >> lp & 1 {
                 1 => self.log.delivered(self.piece, lp),
@@ -296,7 +304,8 @@ impl Fluid<'_> {
                 let lps = self.allowed[guest] & self.online;
                 let members = (0..delivered.len()).filter(|lp| lps >> lp & 1 == 1);
                 let total: f64 = members.map(|lp| delivered[lp]).sum();
-                let one = total / f64::from(lps.count_ones()).max(1.0);
+                let mean = total / f64::from(lps.count_ones()).max(1.0);
+                let one = self.log.ceiling(self.piece, vp).unwrap_or(mean);
                 let split = match self.mix.scope {
                     WeightScope::Vp => 1.0,
                     WeightScope::Guest => siblings[guest],

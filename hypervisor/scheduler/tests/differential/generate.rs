@@ -52,8 +52,13 @@ fn of_kind(kind: Kind, number: u64) -> Mix {
     }
     match kind {
         Kind::Squatting => add_stops(&mut mix, &mut dice),
+        Kind::Affinity if dice.chance(0.2) => add_move(&mut mix, &mut dice),
         Kind::Newcomers => add_changes(&mut mix, &mut dice),
-        Kind::Everything if dice.chance(0.5) => add_changes(&mut mix, &mut dice),
+        Kind::Everything if dice.chance(0.5) => {
+            add_changes(&mut mix, &mut dice);
+            add_move(&mut mix, &mut dice);
+            mix.changes.sort_by_key(|&(at, _)| at);
+        }
         _ => {}
     }
     mix
@@ -125,11 +130,11 @@ fn leave_room(mix: &mut Mix) {
     }
 }
 
-fn rounded(percent: f64) -> f64 {
+pub(crate) fn rounded(percent: f64) -> f64 {
     (percent * 1e3).round() / 1e3
 }
 
-fn terms(kind: Kind, dice: &mut Dice) -> Terms {
+pub(crate) fn terms(kind: Kind, dice: &mut Dice) -> Terms {
     let weight = match dice.below(3) {
         0 => 100.0,
         1 => dice.magnitude(20.0, 500.0),
@@ -153,7 +158,7 @@ fn terms(kind: Kind, dice: &mut Dice) -> Terms {
 }
 
 /// A few sets of LPs, so that guests share some of them.
-fn affinities(mix: &Mix, dice: &mut Dice) -> Vec<u64> {
+pub(crate) fn affinities(mix: &Mix, dice: &mut Dice) -> Vec<u64> {
     (0..dice.whole(1, 4))
         .map(|_| {
             let size = dice.whole(1, u64::from(mix.lps.min(4)));
@@ -164,7 +169,7 @@ fn affinities(mix: &Mix, dice: &mut Dice) -> Vec<u64> {
         .collect()
 }
 
-fn behaviour(mix: &Mix, dice: &mut Dice, everything: bool) -> Behaviour {
+pub(crate) fn behaviour(mix: &Mix, dice: &mut Dice, everything: bool) -> Behaviour {
     let slice = mix.slice as f64;
     let likely = match mix.kind {
         Kind::LongSleepers | Kind::ShortSleepers | Kind::Arrivals => 0.6,
@@ -224,7 +229,7 @@ fn add_losses(mix: &mut Mix, dice: &mut Dice) {
     mix.stalls.sort_by_key(|stall| stall.at);
 }
 
-fn moment(mix: &Mix, dice: &mut Dice) -> u64 {
+pub(crate) fn moment(mix: &Mix, dice: &mut Dice) -> u64 {
     (mix.duration as f64 * dice.between(0.1, 0.8)) as u64
 }
 
@@ -236,6 +241,15 @@ fn add_stops(mix: &mut Mix, dice: &mut Dice) {
         }
     }
     mix.changes.sort_by_key(|&(at, _)| at);
+}
+
+/// A guest may run elsewhere from some moment on.
+fn add_move(mix: &mut Mix, dice: &mut Dice) {
+    let guest = dice.below(mix.guests.len() as u64) as usize;
+    let sets = affinities(mix, dice);
+    let lps = dice.chance(0.8).then(|| dice.among(&sets));
+    let at = moment(mix, dice);
+    mix.changes.push((at, Change::Affinity { guest, lps }));
 }
 
 fn add_changes(mix: &mut Mix, dice: &mut Dice) {
@@ -266,10 +280,18 @@ fn add_changes(mix: &mut Mix, dice: &mut Dice) {
     mix.changes.sort_by_key(|&(at, _)| at);
 }
 
-/// The mix of a number, written out.
+/// The mix of a name: a number, and the numbers of mutations, as in `17+3+5`.
 ///
 /// # Panics
-/// Where the name is no number.
+/// Where the name is none.
 pub(crate) fn named(name: &str) -> Mix {
-    mix(name.parse().expect("APPORTION_MIX is a number"))
+    let mut numbers = name.split('+').map(|number| {
+        number
+            .parse()
+            .expect("APPORTION_MIX is a number, or numbers with + between")
+    });
+    let first = numbers.next().expect("a name is not empty");
+    numbers.fold(mix(first), |mix, mutation| {
+        super::mutate::mutated(&mix, mutation)
+    })
 }

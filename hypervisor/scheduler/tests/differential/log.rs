@@ -30,6 +30,9 @@ pub(crate) struct VpLog {
     pub(crate) service: Vec<f64>,
     /// By border: its reserve, summed over the time for which it wanted to run.
     pub(crate) reserved: Vec<f64>,
+    /// By piece of the run: on LPs, and what of that was lost.
+    pub(crate) dispatched: Vec<f64>,
+    pub(crate) lost: Vec<f64>,
     /// The most that it had beyond its cap over any window, in ns.
     pub(crate) over_cap: f64,
 }
@@ -71,18 +74,46 @@ impl Log {
         self.borders.partition_point(|&border| border <= at)
     }
 
-    /// What an LP lost, from one time to another.
-    pub(crate) fn lose(&mut self, lp: usize, from: f64, to: f64) {
+    /// The pieces of the run that a span lies in, and for how long in each.
+    fn split(&self, from: f64, to: f64) -> Vec<(usize, f64)> {
+        let mut parts = Vec::new();
         let mut at = from;
         while at < to {
             let piece = self.piece_at(at);
             let Some(&border) = self.borders.get(piece) else {
-                return;
+                break;
             };
             let end = to.min(border);
-            self.lost[piece][lp] += end - at;
+            parts.push((piece, end - at));
             at = end;
         }
+        parts
+    }
+
+    /// Notes what an LP lost, from one time to another, and the VP on it with it.
+    pub(crate) fn lose(&mut self, lp: usize, vp: Option<usize>, from: f64, to: f64) {
+        for (piece, span) in self.split(from, to) {
+            self.lost[piece][lp] += span;
+            if let Some(vp) = vp {
+                self.vps[vp].lost[piece] += span;
+            }
+        }
+    }
+
+    /// Notes a dispatch.
+    pub(crate) fn dispatch(&mut self, vp: usize, from: f64, to: f64) {
+        for (piece, span) in self.split(from, to) {
+            self.vps[vp].dispatched[piece] += span;
+        }
+    }
+
+    /// What the LPs gave on which a VP ran in a piece of the run, as a part of
+    /// wall time: one LP's ceiling for it. It does not choose its LP, and one
+    /// that loses more gives less to a VP that has it for itself.
+    pub(crate) fn ceiling(&self, piece: usize, vp: usize) -> Option<f64> {
+        let vp = &self.vps[vp];
+        let dispatched = vp.dispatched[piece];
+        (dispatched > 0.0).then(|| (1.0 - vp.lost[piece] / dispatched).max(0.0))
     }
 
     /// What an LP gives in a piece of the run, as a part of wall time.

@@ -10,5 +10,7 @@ mod idle;
 pub(crate) mod known;
 mod log;
 pub(crate) mod mix;
+mod mutate;
 mod random;
+pub(crate) mod search;
 pub(crate) mod table;

@@ -60,12 +60,12 @@ impl Tally {
         for finding in &report.findings {
             let count = &mut self.counts[finding.check as usize];
             count.checks += 1;
-            count.worst = count.worst.max(finding.severity());
+            count.worst = count.worst.max(finding.severity(slice));
             count.worst_slices = count.worst_slices.max(finding.error / slice);
             if finding.is_violated() {
                 count.violations += 1;
             }
-            if worst.is_none_or(|worst| worst.severity() < finding.severity()) {
+            if worst.is_none_or(|worst| worst.severity(slice) < finding.severity(slice)) {
                 worst = Some(finding);
             }
         }
@@ -77,9 +77,9 @@ impl Tally {
             .map(|finding| describe(finding, slice))
             .collect();
         if !broken.is_empty() {
-            self.fail(worst.severity(), mix, &broken.join("; "));
+            self.fail(worst.severity(slice), mix, &broken.join("; "));
         }
-        worst.severity()
+        worst.severity(slice)
     }
 
     fn fail(&mut self, severity: f64, mix: &Mix, problem: &str) -> f64 {
