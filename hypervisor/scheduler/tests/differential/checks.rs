@@ -28,6 +28,8 @@ pub(crate) enum Check {
     Reserve,
     /// Service of a VP against a server of its own as fast as its reserve, with its own sleeps.
     Wanted,
+    /// The same without any allowance for waits. Counted, and a violation only where a mix asks for it.
+    Prompt,
     /// Service of a VP beyond its cap.
     CapOver,
     /// Service of a VP short of its cap, where the fluid gives it its cap.
@@ -37,11 +39,12 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    pub(crate) const ALL: [Check; 7] = [
+    pub(crate) const ALL: [Check; 8] = [
         Check::Share,
         Check::Promise,
         Check::Reserve,
         Check::Wanted,
+        Check::Prompt,
         Check::CapOver,
         Check::CapUnder,
         Check::Idle,
@@ -49,18 +52,37 @@ impl Check {
 }
 
 /// One comparison. Times in ns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) check: Check,
     pub(crate) guest: usize,
     pub(crate) error: f64,
     pub(crate) bound: f64,
+    /// Whether the mix fails where the error is beyond the bound.
+    pub(crate) is_claimed: bool,
+    /// By border of the run, where that is what was judged.
+    pub(crate) course: Vec<f64>,
 }
 
 impl Finding {
-    pub(crate) fn is_violated(&self) -> bool {
+    fn new(check: Check, guest: usize, error: f64, bound: f64) -> Finding {
+        Finding {
+            check,
+            guest,
+            error,
+            bound,
+            is_claimed: true,
+            course: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_beyond(&self) -> bool {
         // Ten ns: what rounding to whole ns adds up to.
         self.error > self.bound + 10.0
+    }
+
+    pub(crate) fn is_violated(&self) -> bool {
+        self.is_claimed && self.is_beyond()
     }
 
     /// The error in bounds, or, where the bound is less than a slice, in slices.
@@ -126,12 +148,7 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
         findings.extend(held.wanted(&alone));
     }
     findings.extend(held.caps(&real));
-    findings.push(Finding {
-        check: Check::Idle,
-        guest: 0,
-        error: log.idle,
-        bound: 0.0,
-    });
+    findings.push(Finding::new(Check::Idle, 0, log.idle, 0.0));
     let lag = (log.lag.0 / slice, log.lag.1 / slice);
     Ok(Report { findings, lag })
 }
@@ -149,46 +166,42 @@ impl Held<'_> {
     }
 
     fn shares(&self, outcome: &Outcome, check: Check) -> Vec<Finding> {
+        let guests = 0..self.mix.guests.len();
+        guests
+            .map(|guest| self.share(guest, outcome, check))
+            .collect()
+    }
+
+    fn share(&self, guest: usize, outcome: &Outcome, check: Check) -> Finding {
         let borders = 0..self.log.borders.len();
-        let judge =
-            |guest: usize| {
-                let members = self.members(guest);
-                let others = (0..self.log.vps.len()).filter(|vp| !members.contains(vp));
-                let others: Vec<usize> = others.collect();
-                let sum = |vps: &[usize], value: &dyn Fn(usize) -> f64| -> f64 {
-                    vps.iter().map(|&vp| value(vp)).sum()
-                };
-                let error = |at: usize| {
-                    sum(&members, &|vp| {
-                        self.log.vps[vp].service[at] - outcome.courses[vp].service[at]
-                    })
-                };
-                let behind =
-                    |vps: &[usize], at: usize| sum(vps, &|vp| outcome.courses[vp].slack[at].behind);
-                let ahead =
-                    |vps: &[usize], at: usize| sum(vps, &|vp| outcome.courses[vp].slack[at].ahead);
-                let waking = |at: usize| self.log.waking[at];
-                let short =
-                    fall(borders.clone().map(|at| {
-                        error(at) + waking(at) + behind(&members, at) + ahead(&others, at)
-                    }));
-                let long =
-                    rise(borders.clone().map(|at| {
-                        error(at) - waking(at) - ahead(&members, at) - behind(&others, at)
-                    }));
-                let capped = self.mix.guests[guest].terms.cap < 100.0;
-                let each = match capped {
-                    true => self.window.max(self.cap_window()),
-                    false => self.window,
-                };
-                Finding {
-                    check,
-                    guest,
-                    error: short.max(long),
-                    bound: each * members.len() as f64,
-                }
-            };
-        (0..self.mix.guests.len()).map(judge).collect()
+        let members = self.members(guest);
+        let others: Vec<usize> = (0..self.log.vps.len())
+            .filter(|vp| !members.contains(vp))
+            .collect();
+        let courses = &outcome.courses;
+        let error = |at: usize| -> f64 {
+            let each = members.iter();
+            each.map(|&vp| self.log.vps[vp].service[at] - courses[vp].service[at])
+                .sum()
+        };
+        let behind = |vps: &[usize], at: usize| -> f64 {
+            vps.iter().map(|&vp| courses[vp].slack[at].behind).sum()
+        };
+        let ahead = |vps: &[usize], at: usize| -> f64 {
+            vps.iter().map(|&vp| courses[vp].slack[at].ahead).sum()
+        };
+        let waking = |at: usize| self.log.waking[at];
+        let short = |at| error(at) + waking(at) + behind(&members, at) + ahead(&others, at);
+        let long = |at| error(at) - waking(at) - ahead(&members, at) - behind(&others, at);
+        let worst = fall(borders.clone().map(short)).max(rise(borders.clone().map(long)));
+        let each = match self.mix.guests[guest].terms.cap < 100.0 {
+            true => self.window.max(self.cap_window()),
+            false => self.window,
+        };
+        Finding {
+            course: borders.map(error).collect(),
+            ..Finding::new(check, guest, worst, each * members.len() as f64)
+        }
     }
 
     /// The VPs with a reserve that they wanted at some time.
@@ -198,28 +211,40 @@ impl Held<'_> {
         vps.filter(move |(_, vp)| promised(vp))
     }
 
-    /// Of a VP that must not fall behind `due`, by border.
-    fn behind(&self, check: Check, vp: &VpLog, due: &[f64]) -> Finding {
-        let borders = 0..self.log.borders.len();
-        let account = |at: usize| vp.service[at] - due[at] + self.log.waking[at];
-        Finding {
-            check,
-            guest: vp.guest,
-            error: fall(borders.map(account)),
-            bound: self.window,
-        }
-    }
-
     fn reserves(&self) -> Vec<Finding> {
-        let judge = |(_, vp): (usize, &VpLog)| self.behind(Check::Reserve, vp, &vp.reserved);
-        self.reserved().map(judge).collect()
-    }
-
-    fn wanted(&self, alone: &Outcome) -> Vec<Finding> {
-        let judge = |(index, vp): (usize, &VpLog)| {
-            self.behind(Check::Wanted, vp, &alone.courses[index].service)
+        let judge = |(_, vp): (usize, &VpLog)| {
+            let borders = 0..self.log.borders.len();
+            let account = |at: usize| vp.service[at] - vp.reserved[at] + self.log.waking[at];
+            let worst = fall(borders.clone().map(account));
+            Finding {
+                course: borders.map(account).collect(),
+                ..Finding::new(Check::Reserve, vp.guest, worst, self.window)
+            }
         };
         self.reserved().map(judge).collect()
+    }
+
+    /// Since the start, not over windows: a VP that was served early has less
+    /// to do later than one that was not.
+    fn wanted(&self, alone: &Outcome) -> Vec<Finding> {
+        let judge = |(index, vp): (usize, &VpLog)| {
+            let course = &alone.courses[index];
+            let find = |check, allowance: &dyn Fn(usize) -> f64| {
+                let behind = |at: usize| {
+                    course.service[at] - allowance(at) - vp.service[at] - self.log.waking[at]
+                };
+                let borders = 0..self.log.borders.len();
+                let worst = borders.map(behind).fold(0.0, f64::max);
+                Finding::new(check, vp.guest, worst, self.window)
+            };
+            let prompt = Finding {
+                is_claimed: self.mix.is_strict,
+                ..find(Check::Prompt, &|_| 0.0)
+            };
+            let wanted = find(Check::Wanted, &|at| course.slack[at].behind);
+            [wanted, prompt]
+        };
+        self.reserved().flat_map(judge).collect()
     }
 
     fn caps(&self, outcome: &Outcome) -> Vec<Finding> {
@@ -229,12 +254,7 @@ impl Held<'_> {
                 continue;
             }
             let mut find = |check, error, bound| {
-                findings.push(Finding {
-                    check,
-                    guest: vp.guest,
-                    error,
-                    bound,
-                });
+                findings.push(Finding::new(check, vp.guest, error, bound));
             };
             let slices = 2.0 * self.mix.slice as f64;
             find(Check::CapOver, vp.over_cap, slices + self.mix.lateness());

@@ -41,12 +41,14 @@ fn of_kind(kind: Kind, number: u64) -> Mix {
         overshoot: (slice * dice.among(&[0.0, 0.0, 0.01, 0.03])) as u64,
         overhead: 0,
         latency: dice.among(&[0, 0, 10_000, 30_000]).min(slice as u64 / 20),
+        is_strict: false,
         guests: Vec::new(),
         changes: Vec::new(),
         stalls: Vec::new(),
     };
     let everything = kind == Kind::Everything;
     add_guests(&mut mix, &mut dice, everything);
+    shorten(&mut mix);
     if kind == Kind::Losses || everything && dice.chance(0.4) {
         add_losses(&mut mix, &mut dice);
     }
@@ -103,6 +105,23 @@ fn add_guests(mix: &mut Mix, dice: &mut Dice, everything: bool) {
         Kind::Caps => leave_room(mix),
         _ => {}
     }
+}
+
+/// Mixes of many short bursts end earlier.
+fn shorten(mix: &mut Mix) {
+    let bursts = |guest: &Guest| {
+        let period = match guest.behaviour {
+            Behaviour::Burning => f64::INFINITY,
+            Behaviour::Periodic { period, .. } => period,
+            Behaviour::OnOff { on, off } => on + off,
+            Behaviour::Bursts { gap, .. } => gap,
+            Behaviour::Fixed { run, pause } => run + pause,
+        };
+        f64::from(guest.vps) * mix.slice as f64 / period
+    };
+    let each: f64 = mix.guests.iter().map(bursts).sum();
+    let slices = (SLICES / each).max(200.0) * mix.slice as f64;
+    mix.duration = mix.duration.min(slices as u64);
 }
 
 fn burner(dice: &mut Dice) -> Guest {

@@ -19,6 +19,7 @@ fn mix(name: &str, lps: u32, slice: u64, duration: u64) -> Mix {
         overshoot: 0,
         overhead: 0,
         latency: 0,
+        is_strict: true,
         guests: Vec::new(),
         changes: Vec::new(),
         stalls: Vec::new(),

@@ -150,6 +150,8 @@ pub(crate) struct Mix {
     pub(crate) overhead: u64,
     /// A called LP decides up to this later.
     pub(crate) latency: u64,
+    /// Sleepers are held to their reserves with no allowance for waits.
+    pub(crate) is_strict: bool,
     pub(crate) guests: Vec<Guest>,
     pub(crate) changes: Vec<(u64, Change)>,
     pub(crate) stalls: Vec<Stall>,

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     lag: (f64, f64),
     failed: Vec<(f64, String)>,
     failures: u64,
+    /// Prints how each error went over the run.
+    shows_courses: bool,
 }
 
 impl Tally {
@@ -41,6 +43,7 @@ impl Tally {
             lag: (0.0, 0.0),
             failed: Vec::new(),
             failures: 0,
+            shows_courses: false,
         }
     }
 
@@ -57,13 +60,19 @@ impl Tally {
         self.lag.1 = self.lag.1.max(report.lag.1);
         let slice = mix.slice as f64;
         let mut worst: Option<&Finding> = None;
+        if self.shows_courses {
+            show_courses(&report.findings, slice);
+        }
         for finding in &report.findings {
             let count = &mut self.counts[finding.check as usize];
             count.checks += 1;
             count.worst = count.worst.max(finding.severity(slice));
             count.worst_slices = count.worst_slices.max(finding.error / slice);
-            if finding.is_violated() {
+            if finding.is_beyond() {
                 count.violations += 1;
+            }
+            if !finding.is_claimed {
+                continue;
             }
             if worst.is_none_or(|worst| worst.severity(slice) < finding.severity(slice)) {
                 worst = Some(finding);
@@ -93,6 +102,15 @@ impl Tally {
     pub(crate) fn assert_clean(&self) {
         println!("{self}");
         assert_eq!(self.failures, 0, "failing mixes of {}", self.label);
+    }
+}
+
+/// What was judged, in slices, at every border.
+fn show_courses(findings: &[Finding], slice: f64) {
+    for finding in findings {
+        let course = finding.course.iter();
+        let course: Vec<String> = course.map(|ns| format!("{:.1}", ns / slice)).collect();
+        println!("{}: {}", describe(finding, slice), course.join(" "));
     }
 }
 
@@ -142,8 +160,9 @@ pub(crate) fn check_kind(kind: Kind) {
     if let Ok(name) = std::env::var("APPORTION_MIX") {
         let mix = super::generate::named(&name);
         if mix.kind == kind {
-            tally.add(&mix);
             println!("{mix}");
+            tally.shows_courses = true;
+            tally.add(&mix);
             tally.assert_clean();
         }
         return;
