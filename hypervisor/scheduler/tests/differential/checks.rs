@@ -7,16 +7,19 @@
 //! error is the difference of two deviations, so that the largest rise and the
 //! largest fall of the deviation, over all borders, judge every window at once.
 //!
-//! Two allowances on top, both taken from the run itself:
+//! Allowances on top, all taken from the run itself:
 //! * While a called LP wakes up, its time reaches nobody: that time.
+//! * A capped VP that waits among sleepers may catch up faster than its cap, by
+//!   what its bucket holds: what lies between no such credit and a full bucket is right.
 //! * A VP whose next sleep depends on when its last piece was done, held
 //!   against the fluid's own sleeps ([`Source::Own`]): per piece, the wait that
 //!   the reserve bound allows, q/x + q + j at its rate x. A periodic VP loses
 //!   by it only whole periods that it is late by. What such VPs lose, others may gain.
 
-use super::fluid::{self, Outcome, Source};
+use super::fluid::{self, CREDIT, Outcome, Source};
 use super::log::{Log, VpLog};
 use super::mix::Mix;
+use std::iter;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -110,10 +113,6 @@ fn fall(series: impl IntoIterator<Item = f64>) -> f64 {
     fall
 }
 
-fn rise(series: impl IntoIterator<Item = f64>) -> f64 {
-    fall(series.into_iter().map(|value| -value))
-}
-
 /// Everything about a mix that a check needs.
 struct Held<'a> {
     mix: &'a Mix,
@@ -136,15 +135,21 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
         log: &log,
         window: 2.0 * lag + nodes,
     };
-    let real = fluid::run(mix, &log, Source::Real);
-    let mut findings = held.shares(&real, Check::Share);
+    let run = |source, credit| fluid::run(mix, &log, source, credit);
+    let real = run(Source::Real, 0.0);
+    let saves = mix.has_capped_sleepers();
+    let credited = saves.then(|| run(Source::Real, CREDIT));
+    let outcomes: Vec<&Outcome> = iter::once(&real).chain(&credited).collect();
+    let mut findings = held.shares(&outcomes, Check::Share);
     if mix.has_closed() {
-        let own = fluid::run(mix, &log, Source::Own);
-        findings.extend(held.shares(&own, Check::Promise));
+        let own = run(Source::Own, 0.0);
+        let credited = saves.then(|| run(Source::Own, CREDIT));
+        let outcomes: Vec<&Outcome> = iter::once(&own).chain(&credited).collect();
+        findings.extend(held.shares(&outcomes, Check::Promise));
     }
     if !real.shrank {
         findings.extend(held.reserves());
-        let alone = fluid::run(mix, &log, Source::Reserved);
+        let alone = run(Source::Reserved, 0.0);
         findings.extend(held.wanted(&alone));
     }
     findings.extend(held.caps(&real));
@@ -165,16 +170,46 @@ impl Held<'_> {
         3.0 * self.mix.slice as f64 + self.mix.lateness()
     }
 
-    fn shares(&self, outcome: &Outcome, check: Check) -> Vec<Finding> {
+    fn shares(&self, outcomes: &[&Outcome], check: Check) -> Vec<Finding> {
         let guests = 0..self.mix.guests.len();
         guests
-            .map(|guest| self.share(guest, outcome, check))
+            .map(|guest| self.share(guest, outcomes, check))
             .collect()
     }
 
-    fn share(&self, guest: usize, outcome: &Outcome, check: Check) -> Finding {
-        let borders = 0..self.log.borders.len();
+    /// Where there are several outcomes, what lies between them is right.
+    fn share(&self, guest: usize, outcomes: &[&Outcome], check: Check) -> Finding {
         let members = self.members(guest);
+        let (short, long): (Vec<_>, Vec<_>) = outcomes
+            .iter()
+            .map(|outcome| self.deviation(&members, outcome))
+            .unzip();
+        let least = |courses: &[Vec<f64>], from: usize, to: usize, sign: f64| {
+            let each = courses.iter();
+            each.map(|course| sign * (course[to] - course[from]))
+                .fold(f64::INFINITY, f64::min)
+        };
+        let mut worst = 0.0f64;
+        for to in 0..=self.log.borders.len() {
+            for from in 0..to {
+                let behind = least(&short, from, to, -1.0);
+                let ahead = least(&long, from, to, 1.0);
+                worst = worst.max(behind).max(ahead);
+            }
+        }
+        let each = match self.mix.guests[guest].terms.cap < 100.0 {
+            true => self.window.max(self.cap_window()),
+            false => self.window,
+        };
+        Finding {
+            course: short[0].clone(),
+            ..Finding::new(check, guest, worst, each * members.len() as f64)
+        }
+    }
+
+    /// By border, zero at the start: how far some VPs are ahead of the fluid,
+    /// once with all that lets them be behind, once with all that lets them be ahead.
+    fn deviation(&self, members: &[usize], outcome: &Outcome) -> (Vec<f64>, Vec<f64>) {
         let others: Vec<usize> = (0..self.log.vps.len())
             .filter(|vp| !members.contains(vp))
             .collect();
@@ -191,17 +226,13 @@ impl Held<'_> {
             vps.iter().map(|&vp| courses[vp].slack[at].ahead).sum()
         };
         let waking = |at: usize| self.log.waking[at];
-        let short = |at| error(at) + waking(at) + behind(&members, at) + ahead(&others, at);
-        let long = |at| error(at) - waking(at) - ahead(&members, at) - behind(&others, at);
-        let worst = fall(borders.clone().map(short)).max(rise(borders.clone().map(long)));
-        let each = match self.mix.guests[guest].terms.cap < 100.0 {
-            true => self.window.max(self.cap_window()),
-            false => self.window,
+        let short = |at| error(at) + waking(at) + behind(members, at) + ahead(&others, at);
+        let long = |at| error(at) - waking(at) - ahead(members, at) - behind(&others, at);
+        let borders = 0..self.log.borders.len();
+        let from_zero = |course: &dyn Fn(usize) -> f64| {
+            iter::once(0.0).chain(borders.clone().map(course)).collect()
         };
-        Finding {
-            course: borders.map(error).collect(),
-            ..Finding::new(check, guest, worst, each * members.len() as f64)
-        }
+        (from_zero(&short), from_zero(&long))
     }
 
     /// The VPs with a reserve that they wanted at some time.
@@ -262,7 +293,7 @@ impl Held<'_> {
             let mut short = 0.0f64;
             let mut before = 0.0;
             for at in 0..self.log.borders.len() {
-                let account = vp.service[at] - course.service[at] + self.log.waking[at];
+                let account = vp.service[at] - course.capped[at] + self.log.waking[at];
                 // Only windows over which the fluid gave it its cap at every moment.
                 highest = match course.at_cap[at] {
                     true => highest.max(before).max(account),

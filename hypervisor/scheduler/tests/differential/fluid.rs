@@ -10,6 +10,9 @@ use std::ops::AddAssign;
 /// Work below which a piece is done, in ns.
 const DONE: f64 = 1e-3;
 
+/// What a cap may save for a VP that could not use it, in slices: a real one may exceed it by this over any window.
+pub(crate) const CREDIT: f64 = 2.0;
+
 /// Where pieces of work come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -36,6 +39,10 @@ struct FluidVp {
     begun: (f64, f64),
     rate: f64,
     service: f64,
+    /// What its cap has saved; while there is some, it may run faster than its cap.
+    credit: f64,
+    /// Its cap, summed over time.
+    capped: f64,
     slack: Slack,
 }
 
@@ -51,7 +58,9 @@ pub(crate) struct Slack {
 pub(crate) struct Course {
     pub(crate) service: Vec<f64>,
     pub(crate) slack: Vec<Slack>,
-    /// Whether its cap was its rate since the border before.
+    /// Its cap, summed over time.
+    pub(crate) capped: Vec<f64>,
+    /// Whether its rate was its cap, or more, since the border before.
     pub(crate) at_cap: Vec<bool>,
 }
 
@@ -69,6 +78,7 @@ struct Fluid<'a> {
     mix: &'a Mix,
     log: &'a Log,
     source: Source,
+    credit: f64,
     now: f64,
     piece: usize,
     vps: Vec<FluidVp>,
@@ -81,7 +91,8 @@ struct Fluid<'a> {
     stale: bool,
 }
 
-pub(crate) fn run(mix: &Mix, log: &Log, source: Source) -> Outcome {
+/// `credit` is the most that caps save, in slices.
+pub(crate) fn run(mix: &Mix, log: &Log, source: Source, credit: f64) -> Outcome {
     let vps = log.vps.iter().map(|vp| FluidVp {
         guest: vp.guest,
         present: false,
@@ -92,6 +103,8 @@ pub(crate) fn run(mix: &Mix, log: &Log, source: Source) -> Outcome {
         begun: (0.0, 0.0),
         rate: 0.0,
         service: 0.0,
+        credit: credit * mix.slice as f64,
+        capped: 0.0,
         slack: Slack::default(),
     });
     let everywhere = u64::MAX >> (64 - mix.lps);
@@ -99,6 +112,7 @@ pub(crate) fn run(mix: &Mix, log: &Log, source: Source) -> Outcome {
         mix,
         log,
         source,
+        credit,
         now: 0.0,
         piece: 0,
         vps: vps.collect(),
@@ -169,18 +183,32 @@ impl Fluid<'_> {
         let arrival = self
             .upcoming(index)
             .map_or(f64::INFINITY, |piece| piece.due);
-        match vp.backlog > 0.0 && vp.rate > 0.0 {
-            true => arrival.min(self.now + vp.backlog / vp.rate),
-            false => arrival,
+        let mut next = arrival;
+        if vp.backlog > 0.0 && vp.rate > 0.0 {
+            next = next.min(self.now + vp.backlog / vp.rate);
+            let faster = vp.rate - self.terms[vp.guest].cap / 100.0;
+            if vp.credit > 0.0 && faster > 1e-12 {
+                next = next.min(self.now + vp.credit / faster);
+            }
         }
+        next
     }
 
     fn advance(&mut self, at: f64) {
         let span = at - self.now;
+        let full = self.credit * self.mix.slice as f64;
         for vp in &mut self.vps {
             let work = (vp.rate * span).min(vp.backlog);
             vp.service += work;
             vp.backlog -= work;
+            let cap = self.terms[vp.guest].cap / 100.0 * span;
+            vp.capped += cap;
+            let had_credit = vp.credit > 0.0;
+            vp.credit = (vp.credit + cap - work).min(full);
+            if vp.credit <= DONE {
+                vp.credit = 0.0;
+            }
+            self.stale |= had_credit != (vp.credit > 0.0);
         }
         self.now = at;
     }
@@ -313,7 +341,10 @@ impl Fluid<'_> {
                 Claim {
                     weight: f64::from(terms.weight) / split,
                     reserve: terms.reserve / 100.0,
-                    ceiling: one.min(terms.cap / 100.0),
+                    ceiling: match self.vps[vp].credit > 0.0 {
+                        true => one,
+                        false => one.min(terms.cap / 100.0),
+                    },
                     lps,
                 }
             })
@@ -338,6 +369,7 @@ impl Fluid<'_> {
         for (vp, course) in self.vps.iter().zip(&mut self.outcome.courses) {
             course.service.push(vp.service);
             course.slack.push(vp.slack);
+            course.capped.push(vp.capped);
         }
         for (was, course) in self.was_at_cap.iter_mut().zip(&mut self.outcome.courses) {
             course.at_cap.push(std::mem::replace(was, true));

@@ -164,6 +164,11 @@ impl Mix {
         (self.overshoot + self.latency + self.overhead + stall.unwrap_or(0)) as f64
     }
 
+    pub(crate) fn has_capped_sleepers(&self) -> bool {
+        let sleeps = |guest: &Guest| guest.behaviour != Behaviour::Burning;
+        self.guests.iter().any(sleeps) && self.guests.iter().any(|guest| guest.terms.cap < 100.0)
+    }
+
     pub(crate) fn has_closed(&self) -> bool {
         self.guests.iter().any(|guest| guest.behaviour.is_closed())
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Mixes of all kinds together that `cargo test` runs.
-const MIXES: u64 = 400;
+const MIXES: u64 = 220;
 
 /// Failing mixes that are printed.
 const SHOWN: usize = 5;
