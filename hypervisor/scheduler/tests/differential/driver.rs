@@ -1,12 +1,15 @@
 //! Drives the real scheduler through a mix in virtual time, as dispatchers with latencies and losses would.
 
+mod accounts;
+mod changes;
+
 use super::demand::{Demand, Piece};
 use super::idle::IdleWatch;
-use super::log::{Applied, Log, PIECES, VpLog};
+use super::log::{Log, PIECES, VpLog};
 use super::mix::{Behaviour, Change, Mix, Terms, lp_set};
 use super::random::Dice;
 use apportion_scheduler::{
-    After, Config, Decision, GuestId, LpId, Nanos, NewGuest, PolicyKind, Scheduler, Topology, VpId,
+    After, Config, Decision, LpId, Nanos, NewGuest, PolicyKind, Scheduler, Topology, VpId,
 };
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -332,172 +335,5 @@ impl<'a> Driver<'a> {
         }
         let vp = state.dispatch.map(|dispatch| dispatch.vp);
         self.log.lose(lp, vp, from as f64, (from + span) as f64);
-    }
-}
-
-/// What the checks read.
-impl Driver<'_> {
-    /// Sums the VP's reserve up to now.
-    fn accrue(&mut self, index: usize) {
-        let guest = self.log.vps[index].guest;
-        let reserve = self.terms[guest].reserve / 100.0;
-        let now = self.now as f64;
-        let vp = &mut self.vps[index];
-        if vp.present {
-            vp.reserved += reserve * (now - vp.seen.max(vp.piece.due)).max(0.0);
-        }
-        vp.seen = now;
-    }
-
-    fn open_cap_account(&mut self, index: usize) {
-        self.charge_cap(index, 0);
-        let vp = &mut self.vps[index];
-        vp.least_account = vp.least_account.min(vp.cap_account);
-    }
-
-    fn charge_cap(&mut self, index: usize, ran: u64) {
-        let cap = self.terms[self.log.vps[index].guest].cap / 100.0;
-        let vp = &mut self.vps[index];
-        vp.cap_account += ran as f64 - cap * (self.now - vp.account_at) as f64;
-        vp.account_at = self.now;
-        let over = vp.cap_account - vp.least_account;
-        self.log.vps[index].over_cap = self.log.vps[index].over_cap.max(over);
-    }
-
-    fn note_lag(&mut self, vp: usize) {
-        if let Some(lag) = self.scheduler.lag(self.time(), VpId(vp as u32)) {
-            let lag = lag as f64;
-            self.log.lag = (self.log.lag.0.min(lag), self.log.lag.1.max(lag));
-        }
-    }
-
-    fn sample(&mut self) {
-        let mut received: Vec<f64> = self.vps.iter().map(|vp| vp.received as f64).collect();
-        for lp in &self.lps {
-            if let Some(dispatch) = lp.dispatch {
-                let lost = dispatch.lost as f64 - lp.stalled_until.saturating_sub(self.now) as f64;
-                let ran = self.now as f64 - dispatch.since as f64 - lost.max(0.0);
-                received[dispatch.vp] += ran.max(0.0);
-            }
-        }
-        for (vp, received) in received.into_iter().enumerate() {
-            self.accrue(vp);
-            self.note_lag(vp);
-            self.log.vps[vp].service.push(received);
-            let reserved = self.vps[vp].reserved;
-            self.log.vps[vp].reserved.push(reserved);
-        }
-        self.log.waking.push(self.idle.waking);
-    }
-
-    fn watch(&mut self, until: u64) {
-        if until == self.now {
-            return;
-        }
-        let stalled = self.lps.iter().any(|lp| lp.stalled_until > self.now);
-        // Every move takes a call to leave and one to arrive, and chains are short.
-        let allowed = 4.0 * (self.mix.latency + self.mix.overhead) as f64;
-        let span = (self.now as f64, until as f64);
-        self.log.idle += self.idle.between(span, allowed, stalled, &self.scheduler);
-    }
-}
-
-/// Changes on the way.
-impl Driver<'_> {
-    fn change(&mut self, change: Change) {
-        let now = self.time();
-        let guest_id = |guest: usize| GuestId(guest as u32);
-        let accepted = match change {
-            Change::Start { guest } => {
-                let id = guest_id(guest);
-                if self.scheduler.admit_guest(now, id).is_ok() {
-                    let vps = self.scheduler.machine().guest(id).vps.clone();
-                    self.start(&vps);
-                }
-                return;
-            }
-            Change::AddVp { guest } => {
-                if let Ok(vp) = self.scheduler.add_vp(now, guest_id(guest)) {
-                    self.know(&[vp], guest);
-                    self.start(&[vp]);
-                }
-                return;
-            }
-            Change::Stop { guest } => {
-                let id = guest_id(guest);
-                let vps = self.scheduler.machine().guest(id).vps.clone();
-                self.scheduler.stop_guest(now, id);
-                vps.into_iter().for_each(|vp| self.stop(vp.index()));
-                return;
-            }
-            Change::Controls { guest, terms } => {
-                let members: Vec<usize> = (0..self.vps.len())
-                    .filter(|&vp| self.log.vps[vp].guest == guest)
-                    .collect();
-                members.iter().for_each(|&vp| self.accrue(vp));
-                let id = guest_id(guest);
-                let accepted = self.scheduler.set_controls(now, id, terms.controls());
-                accepted.is_ok().then(|| {
-                    for &vp in &members {
-                        // A window with two caps has no bound of its own.
-                        self.charge_cap(vp, 0);
-                        self.vps[vp].least_account = self.vps[vp].cap_account;
-                    }
-                    self.terms[guest] = terms;
-                    Applied::Controls { guest, terms }
-                })
-            }
-            Change::Affinity { guest, lps } => {
-                let set = lps.map(lp_set);
-                let accepted = self.scheduler.set_affinity(now, guest_id(guest), set);
-                let lps = lps.unwrap_or(u64::MAX);
-                accepted.is_ok().then_some(Applied::Affinity { guest, lps })
-            }
-            Change::LpOff { lp } => {
-                let accepted = self.scheduler.lp_off(now, LpId(lp), false);
-                let lp = lp as usize;
-                accepted.is_ok().then_some(Applied::LpOff { lp })
-            }
-            Change::LpOn { lp } => {
-                let accepted = self.scheduler.lp_on(now, LpId(lp));
-                let lp = lp as usize;
-                accepted.is_ok().then_some(Applied::LpOn { lp })
-            }
-        };
-        if let Some(applied) = accepted {
-            self.log.applied.push((self.now as f64, applied));
-        }
-    }
-
-    fn start(&mut self, vps: &[VpId]) {
-        let now = self.now as f64;
-        for id in vps {
-            let vp = id.index();
-            let guest = self.log.vps[vp].guest;
-            let behaviour = self.mix.guests[guest].behaviour;
-            let mut demand = Demand::new(behaviour, self.mix.seed, vp, now);
-            self.log.vps[vp].demand = demand.clone();
-            self.log.applied.push((now, Applied::Start { vp }));
-            let mut piece = demand.first(now);
-            if piece.due > now {
-                // It starts with what comes first: an API that starts a VP asleep does not exist.
-                piece.due = now;
-            }
-            self.log.vps[vp].pieces.push(piece);
-            self.vps[vp].piece = piece;
-            self.vps[vp].demand = demand;
-            self.vps[vp].present = true;
-            self.vps[vp].account_at = self.now;
-        }
-        self.scheduler.start(self.time(), vps);
-    }
-
-    fn stop(&mut self, vp: usize) {
-        self.accrue(vp);
-        if std::mem::replace(&mut self.vps[vp].present, false) {
-            let now = self.now as f64;
-            self.log.applied.push((now, Applied::Stop { vp }));
-        }
-        self.vps[vp].piece.work = f64::INFINITY;
     }
 }

@@ -1,10 +1,10 @@
 //! Generalised processor sharing of a mix: every VP that has work receives its rate at every instant.
 
+mod rates;
+
 use super::demand::{Demand, Piece};
-use super::formula::{Claim, rates};
 use super::log::{Applied, Log};
 use super::mix::{Behaviour, Mix, Terms};
-use apportion_scheduler::WeightScope;
 use std::ops::AddAssign;
 
 /// Work below which a piece is done, in ns.
@@ -299,80 +299,5 @@ impl AddAssign for Slack {
     fn add_assign(&mut self, other: Slack) {
         self.behind += other.behind;
         self.ahead += other.ahead;
-    }
-}
-
-/// Rates.
-impl Fluid<'_> {
-    fn solve(&mut self) {
-        if self.source == Source::Reserved {
-            for vp in &mut self.vps {
-                vp.rate = self.terms[vp.guest].reserve / 100.0;
-            }
-            return;
-        }
-        let delivered: Vec<f64> = (0..self.mix.lps as usize)
-            .map(|lp| match self.online >> lp & 1 {
-                1 => self.log.delivered(self.piece, lp),
-                _ => 0.0,
-            })
-            .collect();
-        let wanting: Vec<usize> = (0..self.vps.len())
-            .filter(|&vp| self.vps[vp].present && self.vps[vp].backlog > 0.0)
-            .collect();
-        let mut siblings = vec![0.0f64; self.terms.len()];
-        for &vp in &wanting {
-            siblings[self.vps[vp].guest] += 1.0;
-        }
-        let claims: Vec<Claim> = wanting
-            .iter()
-            .map(|&vp| {
-                let guest = self.vps[vp].guest;
-                let terms = self.terms[guest];
-                let lps = self.allowed[guest] & self.online;
-                let members = (0..delivered.len()).filter(|lp| lps >> lp & 1 == 1);
-                let total: f64 = members.map(|lp| delivered[lp]).sum();
-                let mean = total / f64::from(lps.count_ones()).max(1.0);
-                let one = self.log.ceiling(self.piece, vp).unwrap_or(mean);
-                let split = match self.mix.scope {
-                    WeightScope::Vp => 1.0,
-                    WeightScope::Guest => siblings[guest],
-                };
-                Claim {
-                    weight: f64::from(terms.weight) / split,
-                    reserve: terms.reserve / 100.0,
-                    ceiling: match self.vps[vp].credit > 0.0 {
-                        true => one,
-                        false => one.min(terms.cap / 100.0),
-                    },
-                    lps,
-                }
-            })
-            .collect();
-        let (rates, shrank) = rates(&claims, self.mix.model, &delivered);
-        self.outcome.shrank |= shrank;
-        let (given, room) = (rates.iter().sum::<f64>(), delivered.iter().sum::<f64>());
-        self.outcome.had_room &= given < room - 1e-9;
-        self.vps.iter_mut().for_each(|vp| vp.rate = 0.0);
-        let mut at_cap = vec![false; self.vps.len()];
-        for (&vp, rate) in wanting.iter().zip(&rates) {
-            self.vps[vp].rate = *rate;
-            let cap = self.terms[self.vps[vp].guest].cap / 100.0;
-            at_cap[vp] = *rate >= cap - 1e-9;
-        }
-        for (was, is) in self.was_at_cap.iter_mut().zip(at_cap) {
-            *was &= is;
-        }
-    }
-
-    fn note(&mut self) {
-        for (vp, course) in self.vps.iter().zip(&mut self.outcome.courses) {
-            course.service.push(vp.service);
-            course.slack.push(vp.slack);
-            course.capped.push(vp.capped);
-        }
-        for (was, course) in self.was_at_cap.iter_mut().zip(&mut self.outcome.courses) {
-            course.at_cap.push(std::mem::replace(was, true));
-        }
     }
 }

@@ -5,7 +5,7 @@ use super::random::Dice;
 use apportion_scheduler::{ReserveModel, WeightScope};
 
 /// Dispatches of a mix, about: more take longer and show little more.
-const SLICES: f64 = 6_000.0;
+const SLICES: f64 = 4_000.0;
 
 /// The mix of this number.
 pub(crate) fn mix(number: u64) -> Mix {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const POOL: usize = 8;
 
 /// Mixes tried, where `APPORTION_SEARCH_SECONDS` does not say for how long.
-const TRIES: u64 = 60;
+const TRIES: u64 = 30;
 
 /// Searches among some kinds. Every mix tried is held against its bounds.
 pub(crate) fn search(kinds: &[Kind]) {
