@@ -11,6 +11,9 @@
 //! * While a called LP wakes up, its time reaches nobody: that time.
 //! * A capped VP that waits among sleepers may catch up faster than its cap, by
 //!   what its bucket holds: what lies between no such credit and a full bucket is right.
+//! * On several LPs the fluid may end work sooner and leave an LP idle that a
+//!   real VP uses: that VP may be ahead by what all together received beyond the
+//!   fluid, since nobody else could have used it.
 //! * A VP whose next sleep depends on when its last piece was done, held
 //!   against the fluid's own sleeps ([`Source::Own`]): per piece, the wait that
 //!   the reserve bound allows, q/x + q + j at its rate x. A periodic VP loses
@@ -184,20 +187,28 @@ impl Held<'_> {
             .iter()
             .map(|outcome| self.deviation(&members, outcome))
             .unzip();
-        let least = |courses: &[Vec<f64>], from: usize, to: usize, sign: f64| {
-            let each = courses.iter();
-            each.map(|course| sign * (course[to] - course[from]))
+        let rise = |course: &[f64], from: usize, to: usize| course[to] - course[from];
+        let least_behind = |from, to| {
+            let each = short.iter().map(|course| -rise(course, from, to));
+            each.fold(f64::INFINITY, f64::min)
+        };
+        let least_ahead = |surplus: &[Vec<f64>], from, to| {
+            let each = long.iter().zip(surplus);
+            each.map(|(course, surplus)| rise(course, from, to) - rise(surplus, from, to).max(0.0))
                 .fold(f64::INFINITY, f64::min)
         };
+        let surplus: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| self.surplus(outcome))
+            .collect();
         let mut worst = 0.0f64;
         for to in 0..=self.log.borders.len() {
             // A run whose sleeps come earlier or later has other bursts in any
             // one window: its own sleeps judge it since the start only.
             let froms = if check == Check::Promise { 1 } else { to };
             for from in 0..froms.min(to) {
-                let behind = least(&short, from, to, -1.0);
-                let ahead = least(&long, from, to, 1.0);
-                worst = worst.max(behind).max(ahead);
+                let behind = least_behind(from, to);
+                worst = worst.max(behind).max(least_ahead(&surplus, from, to));
             }
         }
         let each = match self.mix.guests[guest].terms.cap < 100.0 {
@@ -208,6 +219,17 @@ impl Held<'_> {
             course: short[0].clone(),
             ..Finding::new(check, guest, worst, each * members.len() as f64)
         }
+    }
+
+    /// By border, zero at the start: what all VPs together received beyond the fluid.
+    fn surplus(&self, outcome: &Outcome) -> Vec<f64> {
+        let beyond = |at: usize| {
+            let vps = self.log.vps.iter().zip(&outcome.courses);
+            vps.map(|(vp, course)| vp.service[at] - course.service[at])
+                .sum()
+        };
+        let borders = 0..self.log.borders.len();
+        iter::once(0.0).chain(borders.map(beyond)).collect()
     }
 
     /// By border, zero at the start: how far some VPs are ahead of the fluid,
