@@ -151,8 +151,8 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
         findings.extend(held.shares(&outcomes, Check::Promise));
     }
     if !real.shrank {
-        findings.extend(held.reserves());
         let alone = run(Source::Reserved, 0.0);
+        findings.extend(held.reserves(&alone));
         findings.extend(held.wanted(&alone));
     }
     findings.extend(held.caps(&real));
@@ -267,11 +267,16 @@ impl Held<'_> {
         vps.filter(move |(_, vp)| promised(vp))
     }
 
-    fn reserves(&self) -> Vec<Finding> {
-        let judge = |(_, vp): (usize, &VpLog)| {
+    /// A VP that waited, and yet has done all that a server of its own would
+    /// have done, has had its reserve.
+    fn reserves(&self, alone: &Outcome) -> Vec<Finding> {
+        let judge = |(index, vp): (usize, &VpLog)| {
             let borders = 0..self.log.borders.len();
             let account = |at: usize| vp.service[at] - vp.reserved[at] + self.log.waking[at];
-            let worst = fall(borders.clone().map(account));
+            let due = &alone.courses[index].service;
+            let undone = borders.clone().map(|at| due[at] - vp.service[at]);
+            let undone = undone.fold(0.0, f64::max);
+            let worst = fall(borders.clone().map(account)).min(undone);
             Finding {
                 course: borders.map(account).collect(),
                 ..Finding::new(Check::Reserve, vp.guest, worst, self.window)
