@@ -327,11 +327,11 @@ impl Machine {
             return Ok(());
         }
         let sets: Vec<Option<&LpSet>> = guests.iter().map(|guest| guest.affinity).collect();
-        let places = places(&sets, online).0;
+        let places = places(&sets, online, |_| PROMISED).0;
         let wanted: Vec<u64> = guests.iter().map(Wanted::parts).collect();
         let groups: Vec<usize> = (0..guests.len()).collect();
         let kinds: Vec<usize> = (0..places.lps.len()).collect();
-        let unserved = places.unserved(&groups, &kinds, &wanted, PROMISED);
+        let unserved = places.unserved(&groups, &kinds, &wanted);
         if unserved.is_empty() {
             return Ok(());
         }
@@ -346,9 +346,13 @@ impl Machine {
 }
 
 /// Groups by affinity and kinds of LPs; and the kind of each of `online`.
-pub(crate) fn places(sets: &[Option<&LpSet>], online: &[LpId]) -> (Places, Vec<usize>) {
+pub(crate) fn places(
+    sets: &[Option<&LpSet>],
+    online: &[LpId],
+    room_of: impl Fn(LpId) -> u64,
+) -> (Places, Vec<usize>) {
     let mut kinds: BTreeMap<Vec<bool>, usize> = BTreeMap::new();
-    let mut lps = Vec::new();
+    let (mut lps, mut room) = (Vec::new(), Vec::new());
     let mut kind_of = Vec::new();
     for &lp in online {
         let by: Vec<bool> = sets
@@ -359,8 +363,10 @@ pub(crate) fn places(sets: &[Option<&LpSet>], online: &[LpId]) -> (Places, Vec<u
         let kind = *kinds.entry(by).or_insert(next);
         if kind == lps.len() {
             lps.push(0);
+            room.push(0);
         }
         lps[kind] += 1;
+        room[kind] += room_of(lp);
         kind_of.push(kind);
     }
     let mut allowed = vec![vec![false; lps.len()]; sets.len()];
@@ -369,7 +375,7 @@ pub(crate) fn places(sets: &[Option<&LpSet>], online: &[LpId]) -> (Places, Vec<u
             allowed[group][kind] = allows;
         }
     }
-    (Places { allowed, lps }, kind_of)
+    (Places { allowed, lps, room }, kind_of)
 }
 
 /// One LP's worth of reserves, so that the units above can be trusted.

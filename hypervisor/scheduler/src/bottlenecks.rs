@@ -12,7 +12,6 @@
 //! common, not even through others, are components of their own, however equal
 //! their levels: what an LP loses, those that cannot use it do not bear.
 
-use crate::rates::{ONE, Rate};
 use std::collections::VecDeque;
 
 /// By group, the kinds of LPs that it may use; by kind, how many LPs it has.
@@ -21,6 +20,8 @@ use std::collections::VecDeque;
 pub(crate) struct Places {
     pub(crate) allowed: Vec<Vec<bool>>,
     pub(crate) lps: Vec<u32>,
+    /// By kind, what its LPs have to give.
+    pub(crate) room: Vec<u64>,
 }
 
 /// Groups that compete with each other, and the kinds of LPs they have.
@@ -42,11 +43,16 @@ impl Places {
         kinds.iter().map(|&kind| self.lps[kind]).sum()
     }
 
+    /// What `kinds` have to give.
+    pub(crate) fn capacity(&self, kinds: &[usize]) -> u64 {
+        kinds.iter().map(|&kind| self.room[kind]).sum()
+    }
+
     /// The components, the tightest first; LPs that nobody may use are in none. `demand` tells what the groups would
-    /// get of so many LPs, each of them: the solve without regard to places.
+    /// get of some kinds of LPs, each of them: the solve without regard to places.
     pub(crate) fn bottlenecks(
         &self,
-        mut demand: impl FnMut(&[usize], u32) -> Vec<u64>,
+        mut demand: impl FnMut(&[usize], &[usize]) -> Vec<u64>,
     ) -> Vec<Bottleneck> {
         let mut groups: Vec<usize> = (0..self.allowed.len()).collect();
         let mut kinds: Vec<usize> = (0..self.lps.len()).collect();
@@ -55,8 +61,8 @@ impl Places {
             let mut tight = groups.clone();
             loop {
                 let reach = self.reach(&tight, &kinds);
-                let wanted = demand(&tight, self.count(&reach));
-                let cut = self.unserved(&tight, &reach, &wanted, ONE);
+                let wanted = demand(&tight, &reach);
+                let cut = self.unserved(&tight, &reach, &wanted);
                 // The second case cannot be: guards against going round for ever.
                 if cut.is_empty() || cut.len() == tight.len() {
                     groups.retain(|group| !tight.contains(group));
@@ -95,19 +101,10 @@ impl Places {
     }
 
     /// The groups on the near side of a minimum cut where `wanted` does not fit
-    /// on the LPs of `kinds`, each with `room`; none where it does.
-    pub(crate) fn unserved(
-        &self,
-        groups: &[usize],
-        kinds: &[usize],
-        wanted: &[u64],
-        room: Rate,
-    ) -> Vec<usize> {
+    /// on the LPs of `kinds`; none where it does.
+    pub(crate) fn unserved(&self, groups: &[usize], kinds: &[usize], wanted: &[u64]) -> Vec<usize> {
         let mut left: Vec<u64> = wanted.to_vec();
-        let mut free: Vec<u64> = kinds
-            .iter()
-            .map(|&kind| u64::from(self.lps[kind]) * room)
-            .collect();
+        let mut free: Vec<u64> = kinds.iter().map(|&kind| self.room[kind]).collect();
         let mut flow = vec![vec![0u64; kinds.len()]; groups.len()];
         let open = |group: usize, kind: usize| self.allowed[groups[group]][kinds[kind]];
         loop {
@@ -174,11 +171,19 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rates::ONE;
+
+    /// LPs that lose nothing.
+    fn places(allowed: Vec<Vec<bool>>, lps: Vec<u32>) -> Places {
+        let room = lps.iter().map(|&lps| u64::from(lps) * ONE).collect();
+        Places { allowed, lps, room }
+    }
 
     /// Equal VPs, `vps` by group.
-    fn equal(vps: &[u64]) -> impl FnMut(&[usize], u32) -> Vec<u64> + use<> {
-        let vps = vps.to_vec();
-        move |groups, lps| {
+    fn equal(vps: &[u64], lps: &[u32]) -> impl FnMut(&[usize], &[usize]) -> Vec<u64> + use<> {
+        let (vps, of_kind) = (vps.to_vec(), lps.to_vec());
+        move |groups, kinds| {
+            let lps: u32 = kinds.iter().map(|&kind| of_kind[kind]).sum();
             let all: u64 = groups.iter().map(|&group| vps[group]).sum();
             let each = (u64::from(lps) * ONE / all).min(ONE);
             groups.iter().map(|&group| vps[group] * each).collect()
@@ -187,11 +192,8 @@ mod tests {
 
     #[test]
     fn two_pinned_to_one_lp_leave_the_other_to_the_third() {
-        let places = Places {
-            allowed: vec![vec![true, false], vec![true, true]],
-            lps: vec![1, 1],
-        };
-        let found = places.bottlenecks(equal(&[2, 1]));
+        let places = places(vec![vec![true, false], vec![true, true]], vec![1, 1]);
+        let found = places.bottlenecks(equal(&[2, 1], &places.lps));
         assert_eq!(
             found,
             [
@@ -209,38 +211,35 @@ mod tests {
 
     #[test]
     fn lps_that_nobody_may_use_count_for_nobody() {
-        let places = Places {
-            allowed: vec![vec![true, false]],
-            lps: vec![1, 3],
-        };
-        let found = places.bottlenecks(equal(&[2]));
+        let places = places(vec![vec![true, false]], vec![1, 3]);
+        let found = places.bottlenecks(equal(&[2], &places.lps));
         assert_eq!(found.len(), 1);
         assert_eq!(places.count(&found[0].kinds), 1);
     }
 
     #[test]
     fn where_everything_fits_there_is_one_component() {
-        let places = Places {
-            allowed: vec![vec![true, false], vec![true, true], vec![false, true]],
-            lps: vec![1, 1],
-        };
-        assert_eq!(places.bottlenecks(equal(&[1, 1, 1])).len(), 1);
+        let places = places(
+            vec![vec![true, false], vec![true, true], vec![false, true]],
+            vec![1, 1],
+        );
+        assert_eq!(places.bottlenecks(equal(&[1, 1, 1], &places.lps)).len(), 1);
     }
 
     #[test]
     fn those_that_have_no_lp_in_common_do_not_compete() {
         // Two pinned to each of two LPs; one more on the first that may use a third LP, too,
         // and one that has no LP left.
-        let places = Places {
-            allowed: vec![
+        let places = places(
+            vec![
                 vec![true, false, false],
                 vec![false, true, false],
                 vec![true, false, true],
                 vec![false, false, false],
             ],
-            lps: vec![1, 1, 1],
-        };
-        let found = places.bottlenecks(equal(&[2, 2, 2, 1]));
+            vec![1, 1, 1],
+        );
+        let found = places.bottlenecks(equal(&[2, 2, 2, 1], &places.lps));
         let groups: Vec<&[usize]> = found.iter().map(|found| &found.groups[..]).collect();
         assert_eq!(groups, [&[3][..], &[0, 2], &[1]]);
         let kinds: Vec<&[usize]> = found.iter().map(|found| &found.kinds[..]).collect();
@@ -250,14 +249,14 @@ mod tests {
     #[test]
     fn flow_goes_round_through_others() {
         // The second group must give way on the first kind for everything to fit.
-        let places = Places {
-            allowed: vec![vec![true, true], vec![true, false], vec![false, true]],
-            lps: vec![1, 2],
-        };
+        let places = places(
+            vec![vec![true, true], vec![true, false], vec![false, true]],
+            vec![1, 2],
+        );
         let (groups, kinds) = ([0, 1, 2], [0, 1]);
-        let fits = places.unserved(&groups, &kinds, &[ONE, ONE, ONE], ONE);
+        let fits = places.unserved(&groups, &kinds, &[ONE, ONE, ONE]);
         assert!(fits.is_empty());
-        let too_much = places.unserved(&groups, &kinds, &[ONE, ONE + 1, ONE], ONE);
+        let too_much = places.unserved(&groups, &kinds, &[ONE, ONE + 1, ONE]);
         assert_eq!(too_much, [1]);
     }
 }

@@ -27,6 +27,11 @@ pub trait Policy: fmt::Debug + Send {
     /// `vps` want to run from `now` on.
     fn join(&mut self, now: Nanos, vps: &[VpId], machine: &Machine);
 
+    /// `vps`, which were not there before, want to run from `now` on.
+    fn start(&mut self, now: Nanos, vps: &[VpId], machine: &Machine) {
+        self.join(now, vps, machine);
+    }
+
     /// `vp`, which does not run and is not Ready, wants to run no more.
     fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine);
 
@@ -58,6 +63,12 @@ pub trait Policy: fmt::Debug + Send {
 
     /// `span` of `lp`'s time up to `now` reached neither a guest nor idle.
     fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos);
+
+    /// The part of its time that `lp` is expected to lose, by what it lost lately;
+    /// 0 under a policy that does not look at losses.
+    fn expected_loss(&self, _lp: LpId) -> f64 {
+        0.0
+    }
 
     /// `vp`, just charged, has been spinning on a lock for long; its siblings may hold it.
     fn spun(&mut self, now: Nanos, vp: VpId, machine: &Machine);

@@ -30,22 +30,23 @@ pub(crate) struct Claim {
     /// How many there are.
     pub(crate) count: u32,
     /// At least 1, with [`WEIGHT_BITS`] after the point.
-    weight: u32,
-    reserve: Rate,
+    pub(crate) weight: u32,
+    pub(crate) reserve: Rate,
     /// The most it can use, at most [`ONE`].
     pub(crate) upper: Rate,
 }
 
 impl Claim {
-    /// Of `count` VPs under `controls`, each with the weight divided by `shared_by`.
-    pub(crate) fn new(controls: &Controls, count: u32, shared_by: u32) -> Claim {
+    /// Of `count` VPs under `controls`, each with the weight divided by `shared_by`, on LPs of which each has
+    /// `ceiling` to give.
+    pub(crate) fn new(controls: &Controls, count: u32, shared_by: u32, ceiling: Rate) -> Claim {
         let parts = |parts: u32| u64::from(parts) * ONE / u64::from(FULL);
         let weight = (controls.weight.get() << WEIGHT_BITS) / shared_by.max(1);
         Claim {
             count,
             weight: weight.max(1),
-            reserve: parts(controls.reserve.parts()),
-            upper: parts(controls.cap.parts()),
+            reserve: parts(controls.reserve.parts()).min(ceiling),
+            upper: parts(controls.cap.parts()).min(ceiling),
         }
     }
 
@@ -71,18 +72,17 @@ pub(crate) struct Solved {
     pub(crate) saturated: bool,
 }
 
-/// Sets `rates` to what each of `claims` gets of `lps` LPs; `last` is where to
-/// begin looking, which changes the time taken and nothing else.
+/// Sets `rates` to what each of `claims` gets of LPs that have `whole` to give;
+/// `last` is where to begin looking, which changes the time taken and nothing else.
 ///
-/// Reserves beyond the LPs are scaled down to fit.
+/// Reserves beyond that are scaled down to fit.
 pub(crate) fn solve(
-    lps: u32,
+    whole: u64,
     claims: &[Claim],
     model: ReserveModel,
     last: Solved,
     rates: &mut Vec<Rate>,
 ) -> Solved {
-    let whole = u64::from(lps) << RATE_BITS;
     let (mut reserved, mut uppers, mut vps) = (0, 0, 0);
     for claim in claims {
         vps += u64::from(claim.count);
@@ -190,7 +190,7 @@ mod tests {
             Reserve::from_percent(reserve).unwrap(),
             Cap::from_percent(cap).unwrap(),
         );
-        Claim::new(&controls.unwrap(), count, 1)
+        Claim::new(&controls.unwrap(), count, 1, ONE)
     }
 
     fn burning(weights: &[u32]) -> Vec<Claim> {
@@ -198,9 +198,13 @@ mod tests {
         claims.map(|&weight| claim(1, weight, 0.0, 100.0)).collect()
     }
 
+    fn whole(lps: u32) -> u64 {
+        u64::from(lps) * ONE
+    }
+
     fn solved(lps: u32, claims: &[Claim], model: ReserveModel) -> Vec<f64> {
         let mut rates = Vec::new();
-        solve(lps, claims, model, Solved::default(), &mut rates);
+        solve(whole(lps), claims, model, Solved::default(), &mut rates);
         rates.iter().map(|&r| r as f64 / ONE as f64).collect()
     }
 
@@ -254,7 +258,7 @@ mod tests {
         let satisfied = |count| {
             let claims = [claim(count, 100, 0.0, 10.0)];
             let last = Solved::default();
-            solve(1, &claims, ReserveModel::Additive, last, &mut Vec::new()).saturated
+            solve(ONE, &claims, ReserveModel::Additive, last, &mut Vec::new()).saturated
         };
         // Ten times 10 % is a whole LP, although each is rounded down.
         assert!(satisfied(9));
@@ -265,7 +269,10 @@ mod tests {
     #[test]
     fn a_shared_weight_is_a_part_of_it() {
         let controls = Controls::with_weight(Weight::new(100).unwrap());
-        let claims = [Claim::new(&controls, 4, 4), Claim::new(&controls, 1, 1)];
+        let claims = [
+            Claim::new(&controls, 4, 4, ONE),
+            Claim::new(&controls, 1, 1, ONE),
+        ];
         assert_rates(
             &solved(1, &claims, ReserveModel::Additive),
             &[1.0 / 8.0, 0.5],
@@ -285,7 +292,7 @@ mod tests {
         ) {
             let model = ReserveModel::ALL[usize::from(floor)];
             let mut rates = Vec::new();
-            let solved = solve(lps, &claims, model, Solved::default(), &mut rates);
+            let solved = solve(whole(lps), &claims, model, Solved::default(), &mut rates);
             let each = || rates.iter().zip(&claims);
             let used: u64 = each().map(|(rate, claim)| rate * u64::from(claim.count)).sum();
             prop_assert!(used <= solved.capacity);
@@ -308,11 +315,11 @@ mod tests {
         ) {
             let model = ReserveModel::ALL[usize::from(floor)];
             let (mut first, mut second) = (Vec::new(), Vec::new());
-            let solved = solve(lps, &claims, model, Solved::default(), &mut first);
+            let solved = solve(whole(lps), &claims, model, Solved::default(), &mut first);
             let elsewhere = Solved { level, ..Solved::default() };
-            solve(lps, &claims, model, elsewhere, &mut second);
+            solve(whole(lps), &claims, model, elsewhere, &mut second);
             prop_assert_eq!(&first, &second);
-            prop_assert_eq!(solve(lps, &claims, model, solved, &mut second), solved);
+            prop_assert_eq!(solve(whole(lps), &claims, model, solved, &mut second), solved);
             prop_assert_eq!(first, second);
         }
     }

@@ -7,10 +7,12 @@
 mod common;
 
 use apportion_scheduler::{
-    Cap, Controls, GuestId, LpId, LpSet, Nanos, Reserve, VpId, VpState, Weight,
+    After, Cap, Controls, Decision, GuestId, LpId, LpSet, Nanos, NewGuest, Random, Reserve,
+    Scheduler, VpId, VpState, Weight,
 };
 use common::{
-    Driver, Guest, LATE, Program, SECOND, SLICE, Step, Then, burn, capped, fair, slices, vps,
+    Driver, Guest, LATE, Program, SECOND, SLICE, Step, Then, burn, capped, fair, picked, slices,
+    started, vps,
 };
 
 fn controls(weight: u32, reserve: f64, cap: f64) -> Controls {
@@ -192,5 +194,104 @@ fn a_capped_vp_gets_its_cap_where_there_is_room() {
                 );
             }
         }
+    }
+}
+
+/// Five VPs that have an LP each for a second, of which random ones stall, and three newcomers then: the least that
+/// one of these receives of an LP in its first quarter of a second.
+fn least_of_newcomers(seed: u64) -> f64 {
+    let mut scheduler = Scheduler::new(fair(5, 1));
+    let mut random = Random::new(seed);
+    let add = |scheduler: &mut Scheduler, now, vps| {
+        let new = NewGuest {
+            name: String::new(),
+            vps,
+            controls: Controls::default(),
+            affinity: None,
+        };
+        let guest = scheduler.add_guest(now, &new).unwrap();
+        let vps = scheduler.machine().guest(guest).vps.clone();
+        scheduler.start(now, &vps);
+    };
+    add(&mut scheduler, Nanos::ZERO, 5);
+    // By LP: who runs, since when, until when, and how much of that is lost.
+    let mut lps = [(None, Nanos::ZERO, Nanos::ZERO, Nanos::ZERO); 5];
+    let mut received = [0; 8];
+    let newcomers = SECOND;
+    let end = SECOND + Nanos::from_millis(250);
+    let mut came = false;
+    loop {
+        let (lp, &(running, since, until, lost)) =
+            (0..).zip(&lps).min_by_key(|(_, lp)| lp.2).unwrap();
+        let now = until;
+        if now >= end {
+            break;
+        }
+        if now >= newcomers && !came {
+            came = true;
+            received = [0; 8];
+            add(&mut scheduler, newcomers, 3);
+        }
+        scheduler.take_calls();
+        if let Some(VpId(vp)) = running {
+            let ran = now.since(since).since(lost);
+            received[vp as usize] += ran.0;
+            scheduler.charge(now, LpId(lp), ran, After::Run);
+            scheduler.lost(now, LpId(lp), lost);
+        }
+        let decision = scheduler.pick(now, LpId(lp));
+        lps[lp as usize] = match decision {
+            Decision::Run { vp, until, .. } => {
+                // One dispatch in thirty is stalled for up to 60 ms before the newcomers come.
+                let stall = match random.below(30) {
+                    0 if now < Nanos::from_millis(940) => Nanos(random.below(60_000_000)),
+                    _ => Nanos::ZERO,
+                };
+                (Some(vp), now, until + stall, stall)
+            }
+            _ => (None, now, now + SLICE, Nanos::ZERO),
+        };
+    }
+    let least = received[5..].iter().min().unwrap();
+    *least as f64 / 250e6
+}
+
+#[test]
+fn a_start_settles_who_is_owed() {
+    let mut scheduler = started(fair(2, 1), &[1, 1]);
+    for lp in 0..2 {
+        picked(&mut scheduler, Nanos::ZERO, lp);
+    }
+    // LP 0 is away for 40 slices: half of that is beyond what its VP bears.
+    let now = Nanos(41 * SLICE.0);
+    scheduler.charge(now, LpId(0), SLICE, After::Run);
+    scheduler.lost(now, LpId(0), now - SLICE);
+    picked(&mut scheduler, now, 0);
+    scheduler.charge(now, LpId(0), Nanos::ZERO, After::Run);
+    let owed = scheduler.lag(now, VpId(0)).unwrap();
+    assert_eq!(owed, 20 * SLICE.0 as i64);
+    let new = NewGuest {
+        name: "new".to_owned(),
+        vps: 1,
+        controls: Controls::default(),
+        affinity: None,
+    };
+    let guest = scheduler.add_guest(now, &new).unwrap();
+    let vps = scheduler.machine().guest(guest).vps.clone();
+    scheduler.start(now, &vps);
+    let lags = [0, 1, 2].map(|vp| scheduler.lag(now, VpId(vp)).unwrap());
+    assert!(lags[0] <= SLICE.0 as i64 && lags[2] == 0, "{lags:?}");
+}
+
+#[test]
+fn newcomers_pay_nothing_of_what_others_lost_before_they_came() {
+    // Eight VPs on five LPs. At either end of the time one may be two slices off, and a slice is in progress.
+    let due = 5.0 / 8.0;
+    for seed in 0..50 {
+        let least = least_of_newcomers(seed);
+        assert!(
+            least >= due - 5.0 * slices(1) / 250e6,
+            "seed {seed}: {least}"
+        );
     }
 }

@@ -1,99 +1,76 @@
 //! Classes of VPs with equal claims: their rates, and the fluid service that each would have had.
 
+use super::component::Component;
+use super::losses::{LossRates, REMEMBERED};
 use super::queues::Ceiling;
 use super::{Fixed, fixed};
-use crate::admission::places;
 use crate::controls::{Controls, ReserveModel, WeightScope};
 use crate::machine::{Config, Guest, Machine};
-use crate::rates::{Claim, ONE, RATE_BITS, Rate, Solved, solve};
+use crate::rates::{Claim, RATE_BITS, Rate, Solved};
 use crate::topology::LpSet;
 use crate::units::{GuestId, LpId, Nanos, VpId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is still owed to rounding before it is paid out: a microsecond.
-const ROUNDING: Fixed = 1_000 << RATE_BITS;
-
 /// What makes VPs alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    controls: Controls,
+pub(super) struct Key {
+    pub(super) controls: Controls,
     /// Where weights are shared within a guest: which.
-    shared_by: Option<GuestId>,
-    affinity: Option<LpSet>,
+    pub(super) shared_by: Option<GuestId>,
+    pub(super) affinity: Option<LpSet>,
 }
 
-/// VPs that compete with each other for some of the LPs: all of them, but for affinity.
-#[derive(Clone, Copy, Debug, Default)]
-struct Component {
-    /// Its time τ: wall time less losses.
-    tau: Fixed,
-    /// Σφ. Rounded down, so a trifle less than what there is to share.
-    total: Rate,
-    /// What there is to share.
-    capacity: u64,
-    /// What rounding kept back so far.
-    owed: Fixed,
-    /// Everyone has all that it can use: nobody competes.
-    saturated: bool,
-}
-
-impl Component {
-    fn advance(&mut self, span: Fixed) {
-        self.tau += span;
-        self.owed += (span * Fixed::from(self.capacity - self.total)) >> RATE_BITS;
-        if self.owed >= ROUNDING {
-            // In whole parts, so that it makes no difference how often one looks.
-            let paid = self.owed - self.owed % ROUNDING;
-            self.owed -= paid;
-            self.shrink(-paid);
-        }
-    }
-
-    /// Takes `amount` of CPU time off the fluid ideal, from everyone in proportion to φ.
-    fn shrink(&mut self, amount: Fixed) {
-        if self.total > 0 {
-            self.tau -= amount * Fixed::from(ONE) / Fixed::from(self.total);
-        }
-    }
-}
-
+/// See the module's text.
 #[derive(Clone, Debug)]
-struct Class {
-    key: Key,
+pub(super) struct Class {
+    pub(super) key: Key,
     /// How many VPs belong to it.
-    members: u32,
+    pub(super) members: u32,
     /// How many of them are in the solve.
-    count: u32,
-    rate: Rate,
+    pub(super) count: u32,
+    /// What each of its VPs gets, of what is expected not to be lost.
+    pub(super) rate: Rate,
+    /// What it would get if nothing were lost: its fluid rises by that.
+    pub(super) rise: Rate,
+    /// The part that it bears of what is lost.
+    pub(super) bears: Rate,
     /// It has all that it can use.
-    at_upper: bool,
-    component: u32,
+    pub(super) at_upper: bool,
+    /// That is all of an LP.
+    pub(super) whole: bool,
+    pub(super) component: u32,
     /// Fluid service of each of its VPs when its component's τ was `since`.
-    fluid: Fixed,
-    since: Fixed,
+    pub(super) fluid: Fixed,
+    pub(super) since: Fixed,
+    /// What its component had lost then.
+    pub(super) lost_since: Fixed,
     /// Asleep and ahead, by balance.
-    lingering: BTreeSet<(Fixed, VpId)>,
+    pub(super) lingering: BTreeSet<(Fixed, VpId)>,
 }
 
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Classes {
-    scope: WeightScope,
-    model: ReserveModel,
+    pub(super) scope: WeightScope,
+    pub(super) model: ReserveModel,
     /// How many LPs there are, and which of them are on line.
-    lps: usize,
-    online: Vec<LpId>,
-    by_key: BTreeMap<Key, u32>,
-    all: Vec<Class>,
+    pub(super) lps: usize,
+    pub(super) online: Vec<LpId>,
+    pub(super) by_key: BTreeMap<Key, u32>,
+    pub(super) all: Vec<Class>,
     /// Those without members, to be used again.
-    free: Vec<u32>,
-    components: Vec<Component>,
+    pub(super) free: Vec<u32>,
+    pub(super) components: Vec<Component>,
     /// By LP; empty where there is one component.
-    component_of: Vec<u32>,
-    last: Solved,
-    claims: Vec<Claim>,
-    rates: Vec<Rate>,
-    lingerers: usize,
+    pub(super) component_of: Vec<u32>,
+    pub(super) last: Solved,
+    pub(super) claims: Vec<Claim>,
+    pub(super) rates: Vec<Rate>,
+    pub(super) lingerers: usize,
+    /// How far back losses are made up for.
+    pub(super) memory: Fixed,
+    /// What LPs are expected to lose.
+    pub(super) losses: LossRates,
 }
 
 impl Classes {
@@ -112,6 +89,8 @@ impl Classes {
             claims: Vec::new(),
             rates: Vec::new(),
             lingerers: 0,
+            memory: fixed(config.slice) * Fixed::from(REMEMBERED),
+            losses: LossRates::new(&config.topology, config.slice),
         }
     }
 
@@ -136,10 +115,14 @@ impl Classes {
             members: 0,
             count: 0,
             rate: 0,
+            rise: 0,
+            bears: 0,
             at_upper: false,
+            whole: false,
             component: 0,
             fluid: 0,
             since: self.components[0].tau,
+            lost_since: self.components[0].lost,
             lingering: BTreeSet::new(),
         };
         let index = match self.free.pop() {
@@ -193,7 +176,9 @@ impl Classes {
 
     fn fluid_at(&self, class: u32, tau: Fixed) -> Fixed {
         let class = &self.all[class as usize];
-        class.fluid + (((tau - class.since) * Fixed::from(class.rate)) >> RATE_BITS)
+        let lost = self.components[class.component as usize].lost - class.lost_since;
+        class.fluid + (((tau - class.since) * Fixed::from(class.rise)) >> RATE_BITS)
+            - ((lost * Fixed::from(class.bears)) >> RATE_BITS)
     }
 
     /// What each VP of a class would have received by now.
@@ -229,15 +214,20 @@ impl Classes {
         self.components[0].tau
     }
 
-    /// Of those in the solve.
-    pub(super) fn highest_rate(&self) -> Rate {
+    /// Whether a class is due all of an LP.
+    pub(super) fn is_due_an_lp(&self, class: u32) -> bool {
+        self.all[class as usize].whole
+    }
+
+    /// The most by which a lag rises, of those in the solve.
+    pub(super) fn highest_rise(&self) -> Rate {
         let counted = self.all.iter().filter(|class| class.count > 0);
-        counted.map(|class| class.rate).max().unwrap_or(0)
+        counted.map(|class| class.rise).max().unwrap_or(0)
     }
 
     /// What a lag of `lag` rises by.
     pub(super) fn ceiling(&self, class: u32, lag: Fixed) -> Ceiling {
-        Ceiling::new(lag, self.rate(class), self.tau(class))
+        Ceiling::new(lag, self.all[class as usize].rise, self.tau(class))
     }
 
     /// Whether a class has all that it can use, and whether all that it competes with have.
@@ -278,10 +268,17 @@ impl Classes {
         }
     }
 
-    /// Takes `amount` off the fluid ideal of those that compete for an LP.
-    pub(super) fn shrink_lp(&mut self, lp: LpId, amount: Fixed) {
+    /// What an LP is expected to have left for guests.
+    pub(super) fn leaves(&self, lp: LpId) -> Rate {
+        self.losses.leaves(lp)
+    }
+
+    /// `span` of an LP's time up to `now` was lost: it falls on those that compete for it. Whether so much more or
+    /// less is lost than was expected that rates have to follow.
+    pub(super) fn lose(&mut self, now: Nanos, lp: LpId, span: Nanos) -> bool {
         let component = self.component_of(lp);
-        self.components[component as usize].shrink(amount);
+        self.components[component as usize].lose(fixed(span), self.memory);
+        self.losses.lost(now, lp, span, self.components.len() > 1)
     }
 
     /// A VP has gone to sleep ahead of its due.
@@ -314,7 +311,7 @@ impl Classes {
             }
             // Rounded up, and above zero: who has paid is gone already.
             let missing = (balance - self.fluid_at(class, tau)).max(1);
-            let wait = (missing << RATE_BITS) / Fixed::from(entry.rate.max(1)) + 1;
+            let wait = (missing << RATE_BITS) / Fixed::from(entry.rise.max(1)) + 1;
             Some(wait.min(span))
         });
         waits.min()
@@ -331,134 +328,5 @@ impl Classes {
             let (balance, vp) = self.all[class as usize].lingering.first()?;
             Some((class, *balance, *vp))
         })
-    }
-
-    /// New rates for everybody, from now on.
-    pub(super) fn solve(&mut self) {
-        for class in 0..self.all.len() as u32 {
-            let fluid = self.fluid(class);
-            self.all[class as usize].fluid = fluid;
-        }
-        let bound = |class: &Class| class.count > 0 && class.key.affinity.is_some();
-        if self.all.iter().any(bound) {
-            self.solve_by_places();
-        } else {
-            self.solve_as_one();
-        }
-        for class in &mut self.all {
-            class.since = self.components[class.component as usize].tau;
-        }
-    }
-
-    fn claim(class: &Class) -> Claim {
-        let shared_by = class.key.shared_by.map_or(1, |_| class.count);
-        Claim::new(&class.key.controls, class.count, shared_by)
-    }
-
-    fn solve_as_one(&mut self) {
-        self.claims.clear();
-        self.claims.extend(self.all.iter().map(Classes::claim));
-        let lps = self.online.len() as u32;
-        self.last = solve(lps, &self.claims, self.model, self.last, &mut self.rates);
-        if self.components.len() > 1 {
-            // They go on together from here.
-            self.components = vec![Component::default()];
-            self.component_of.clear();
-        }
-        let mut total = 0;
-        for ((class, claim), &rate) in self.all.iter_mut().zip(&self.claims).zip(&self.rates) {
-            class.component = 0;
-            class.rate = rate;
-            class.at_upper = rate == claim.upper;
-            total += rate * u64::from(claim.count);
-        }
-        let component = &mut self.components[0];
-        component.total = total;
-        component.capacity = self.last.capacity;
-        component.saturated = self.last.saturated;
-    }
-
-    fn solve_by_places(&mut self) {
-        let model = self.model;
-        let members: Vec<usize> = (0..self.all.len())
-            .filter(|&class| self.all[class].count > 0)
-            .collect();
-        let mut sets: Vec<Option<&LpSet>> = members
-            .iter()
-            .map(|&class| self.all[class].key.affinity.as_ref())
-            .collect();
-        sets.sort_unstable();
-        sets.dedup();
-        let group_of = |class: &Class| sets.binary_search(&class.key.affinity.as_ref());
-        let (places, kind_of) = places(&sets, &self.online);
-        let in_groups = |groups: &[usize]| -> Vec<usize> {
-            members
-                .iter()
-                .copied()
-                .filter(|&class| group_of(&self.all[class]).is_ok_and(|g| groups.contains(&g)))
-                .collect()
-        };
-        let solve_for = |groups: &[usize], lps: u32| {
-            let classes = in_groups(groups);
-            let claims: Vec<Claim> = classes
-                .iter()
-                .map(|&class| Classes::claim(&self.all[class]))
-                .collect();
-            let mut rates = Vec::new();
-            let solved = solve(lps, &claims, model, Solved::default(), &mut rates);
-            (classes, claims, rates, solved)
-        };
-        let found = places.bottlenecks(|groups, lps| {
-            let (classes, claims, rates, _) = solve_for(groups, lps);
-            let mut wanted = vec![0; groups.len()];
-            for ((class, claim), rate) in classes.iter().zip(&claims).zip(&rates) {
-                let group = group_of(&self.all[*class]);
-                if let Some(at) = groups.iter().position(|&g| Ok(g) == group) {
-                    wanted[at] += rate * u64::from(claim.count);
-                }
-            }
-            wanted
-        });
-        // LPs that nobody may use, or that are off line, count as anybody's.
-        let mut component_of = vec![0; self.lps];
-        let mut components = Vec::new();
-        let mut results = Vec::new();
-        for (index, bottleneck) in found.iter().enumerate() {
-            for (lp, kind) in self.online.iter().zip(&kind_of) {
-                if bottleneck.kinds.contains(kind) {
-                    component_of[lp.index()] = index as u32;
-                }
-            }
-            let lps = places.count(&bottleneck.kinds);
-            let (classes, claims, rates, solved) = solve_for(&bottleneck.groups, lps);
-            components.push(Component {
-                total: claims
-                    .iter()
-                    .zip(&rates)
-                    .map(|(claim, rate)| rate * u64::from(claim.count))
-                    .sum(),
-                capacity: solved.capacity,
-                saturated: solved.saturated,
-                ..Component::default()
-            });
-            results.extend(
-                classes
-                    .into_iter()
-                    .zip(rates)
-                    .zip(claims)
-                    .map(|((class, rate), claim)| (class, index as u32, rate, rate == claim.upper)),
-            );
-        }
-        for class in &mut self.all {
-            (class.component, class.rate) = (0, 0);
-        }
-        for (class, component, rate, at_upper) in results {
-            let class = &mut self.all[class];
-            class.component = component;
-            class.rate = rate;
-            class.at_upper = at_upper;
-        }
-        self.components = components;
-        self.component_of = component_of;
     }
 }

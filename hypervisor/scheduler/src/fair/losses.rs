@@ -1,5 +1,6 @@
 //! Which LPs lose more of their time than others do.
 
+use crate::rates::{ONE, Rate};
 use crate::topology::Topology;
 use crate::units::{LpId, Nanos};
 
@@ -131,6 +132,87 @@ impl Losses {
         }
         let found = least.filter(|(_, loss)| loss.is_below(&own, 2));
         found.map(|(other, _)| other)
+    }
+}
+
+/// So many slices pass between two looks at what LPs lose.
+const REVIEWED: u64 = 16;
+
+/// So many slices are looked back at, older ones ever less.
+const LOOKED_BACK: u64 = 512;
+
+/// Rates follow where an LP loses so much more or less of its time than was expected.
+const NOTICED: Rate = ONE / 1024;
+
+/// What part of its time each LP is expected to lose, by what it lost lately.
+#[derive(Clone, Debug)]
+pub(super) struct LossRates {
+    slice: u64,
+    now: Nanos,
+    reviewed: Nanos,
+    /// The time looked back at, and what each LP lost in it, ns.
+    time: u64,
+    lost: Vec<u64>,
+    expected: Vec<Rate>,
+}
+
+impl LossRates {
+    pub(super) fn new(topology: &Topology, slice: Nanos) -> LossRates {
+        LossRates {
+            slice: slice.0,
+            now: Nanos::ZERO,
+            reviewed: Nanos::ZERO,
+            time: 0,
+            lost: vec![0; topology.lps() as usize],
+            expected: vec![0; topology.lps() as usize],
+        }
+    }
+
+    /// What an LP is expected to have left for guests.
+    pub(super) fn leaves(&self, lp: LpId) -> Rate {
+        ONE - self.expected[lp.index()]
+    }
+
+    /// `span` of an LP's time up to `now` was lost. Whether other losses are expected from now on: of some LP,
+    /// where it matters of which, else of all together.
+    pub(super) fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos, each: bool) -> bool {
+        let passed = match self.now {
+            // The machine may begin at any time.
+            Nanos::ZERO => 0,
+            before => now.since(before).0,
+        };
+        self.time = self.time.saturating_add(passed);
+        self.now = now;
+        let lost = &mut self.lost[lp.index()];
+        *lost = lost.saturating_add(span.0);
+        if self.time > self.slice.saturating_mul(LOOKED_BACK) {
+            self.time /= 2;
+            self.lost.iter_mut().for_each(|lost| *lost /= 2);
+        }
+        let due = self.slice.saturating_mul(REVIEWED);
+        if now.since(self.reviewed).0 < due || self.time < due {
+            return false;
+        }
+        self.reviewed = now;
+        let rate = |&lost: &u64| {
+            let rate = u128::from(lost) * u128::from(ONE) / u128::from(self.time);
+            // Something is left, always.
+            rate.min(u128::from(ONE - ONE / 16)) as Rate
+        };
+        let rates: Vec<Rate> = self.lost.iter().map(rate).collect();
+        let changed = if each {
+            let pairs = rates.iter().zip(&self.expected);
+            pairs
+                .into_iter()
+                .any(|(now, before)| now.abs_diff(*before) > NOTICED)
+        } else {
+            let mean = |rates: &[Rate]| rates.iter().sum::<Rate>() / rates.len().max(1) as u64;
+            mean(&rates).abs_diff(mean(&self.expected)) > NOTICED
+        };
+        if changed {
+            self.expected = rates;
+        }
+        changed
     }
 }
 

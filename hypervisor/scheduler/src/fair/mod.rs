@@ -11,9 +11,11 @@
 //! in an order that no re-solve changes, and a re-solve touches classes only.
 
 mod classes;
+mod component;
 mod losses;
 mod pick;
 mod queues;
+mod solving;
 
 use crate::caps::DEPTH as CAP_DEPTH;
 use crate::machine::{Config, Machine, VpState};
@@ -145,7 +147,7 @@ impl Fair {
     /// Brings the rates up to date after the set of VPs or their claims has changed.
     fn resolve(&mut self) {
         self.classes.solve();
-        let (tau, rate) = (self.classes.one_tau(), self.classes.highest_rate());
+        let (tau, rate) = (self.classes.one_tau(), self.classes.highest_rise());
         self.queues.renew_ceilings(tau, rate);
     }
 
@@ -200,6 +202,15 @@ impl Policy for Fair {
         if joined {
             self.resolve();
         }
+    }
+
+    /// Newcomers pay nothing of old debts: what was owed to those that could not use it is settled first.
+    fn start(&mut self, now: Nanos, vps: &[VpId], machine: &Machine) {
+        self.advance(now);
+        if !vps.is_empty() && !self.owed.is_empty() {
+            self.settle(machine);
+        }
+        self.join(now, vps, machine);
     }
 
     fn leave(&mut self, now: Nanos, vp: VpId, how: Leave, machine: &Machine) {
@@ -359,7 +370,7 @@ impl Policy for Fair {
     fn moves(&mut self, vp: VpId, machine: &Machine) -> Option<LpId> {
         let lp = machine.vp(vp).home;
         let account = &mut self.accounts[vp.index()];
-        let due_an_lp = self.classes.rate(account.class) == ONE;
+        let due_an_lp = self.classes.is_due_an_lp(account.class);
         if due_an_lp && !self.losses.is_too_much(&account.came, self.classes.lps()) {
             return None;
         }
@@ -378,7 +389,13 @@ impl Policy for Fair {
     fn lost(&mut self, now: Nanos, lp: LpId, span: Nanos) {
         self.advance(now);
         self.losses.lost(lp, span);
-        self.classes.shrink_lp(lp, fixed(span));
+        if self.classes.lose(now, lp, span) {
+            self.resolve();
+        }
+    }
+
+    fn expected_loss(&self, lp: LpId) -> f64 {
+        (ONE - self.classes.leaves(lp)) as f64 / ONE as f64
     }
 
     /// Lends lag inside one guest: the spinner's to the sibling that has waited
@@ -479,7 +496,7 @@ impl Policy for Fair {
 impl Fair {
     /// Whether its rate is a whole LP, so that it can make up for nothing that it misses, and it is not ahead of that.
     fn is_due_an_lp(&self, now: Nanos, vp: VpId, machine: &Machine) -> bool {
-        self.classes.rate(self.accounts[vp.index()].class) == ONE
+        self.classes.is_due_an_lp(self.accounts[vp.index()].class)
             && self
                 .lag(now, vp, machine)
                 .is_none_or(|lag| lag >= -whole(self.slice))
@@ -506,6 +523,27 @@ impl Fair {
     /// What a cap's bucket holds.
     fn bucket(&self) -> Fixed {
         self.slice * Fixed::from(CAP_DEPTH)
+    }
+
+    /// Nobody is behind or ahead by more than a slice any more. What is left over is everybody's.
+    fn settle(&mut self, machine: &Machine) {
+        self.owed.clear();
+        let excess = |vp: VpId| {
+            let account = &self.accounts[vp.index()];
+            let counts = account.joined && account.lingering.is_none();
+            let since = machine.running_since(vp).unwrap_or(self.now);
+            let lag = self.settled_lag(account) - fixed(self.now.since(since));
+            counts.then(|| (vp, lag - lag.clamp(-self.slice, self.slice)))
+        };
+        let vps = (0..self.accounts.len() as u32).map(VpId);
+        let all: Vec<(VpId, Fixed)> = vps.filter_map(excess).collect();
+        for (vp, excess) in all.into_iter().filter(|(_, excess)| *excess != 0) {
+            self.off_queue(vp, machine, |fair| {
+                fair.accounts[vp.index()].balance += excess;
+            });
+            let class = self.accounts[vp.index()].class;
+            self.classes.shrink_class(class, -excess);
+        }
     }
 
     /// What a VP in the solve is owed beyond `most` goes to those that it competes with.

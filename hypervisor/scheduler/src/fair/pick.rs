@@ -3,7 +3,7 @@
 use super::queues::Ceiling;
 use super::{Fair, Fixed};
 use crate::machine::Machine;
-use crate::rates::{ONE, RATE_BITS, Rate};
+use crate::rates::{RATE_BITS, Rate};
 use crate::units::{LpId, VpId};
 use std::cmp::{Ordering, Reverse};
 
@@ -97,6 +97,9 @@ impl Fair {
         }
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
+        if let Some(found) = self.due_the_lp(among, lp) {
+            return Some(found);
+        }
         let (behind, ahead) = self.at_home(among, lp);
         let next = behind.map_or(0, |behind| behind.lag);
         let late = self
@@ -140,7 +143,7 @@ impl Fair {
         for at in machine.online() {
             for queue in self.queues.at(at) {
                 let class = queue.class;
-                if self.classes.rate(class) != ONE || self.classes.component(class) != component {
+                if !self.classes.is_due_an_lp(class) || self.classes.component(class) != component {
                     continue;
                 }
                 let comes = |&(_, vp): &(Fixed, VpId)| {
@@ -195,6 +198,24 @@ impl Fair {
             }
         }
         best.map(|(_, candidate)| candidate)
+    }
+
+    /// At home on `lp` and due all of an LP, and not ahead of that: it can make up for no turn that it loses.
+    /// Who waits behind it is pulled by others.
+    fn due_the_lp(&self, among: Among, lp: LpId) -> Option<Candidate> {
+        let mut best = None;
+        for queue in self.queues.at(lp) {
+            if self.classes.is_due_an_lp(queue.class)
+                && self.is_among(among, queue.class)
+                && let Some((balance, vp)) = queue.first()
+            {
+                let candidate = self.candidate(queue.class, balance, vp);
+                if candidate.lag >= -self.slice {
+                    improve(&mut best, candidate, Candidate::by_lag);
+                }
+            }
+        }
+        best
     }
 
     fn is_among(&self, among: Among, class: u32) -> bool {

@@ -157,7 +157,7 @@ impl Scheduler {
                 _ => {}
             }
         }
-        self.policy.join(now, &joining, &self.machine);
+        self.policy.start(now, &joining, &self.machine);
         for vp in joining {
             if self.make_ready_or_hold(now, vp) {
                 self.place(now, vp);

@@ -143,6 +143,11 @@ impl Scheduler {
         self.policy.lag(now, vp, &self.machine)
     }
 
+    /// See [`Policy::expected_loss`].
+    pub fn expected_loss(&self, lp: LpId) -> f64 {
+        self.policy.expected_loss(lp)
+    }
+
     /// From now on every call is kept, with its answer, until taken.
     pub fn keep_journal(&mut self) {
         self.journal.keep();

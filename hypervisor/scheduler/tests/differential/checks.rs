@@ -14,12 +14,14 @@
 //! * On several LPs the fluid may end work sooner and leave an LP idle that a
 //!   real VP uses: that VP may be ahead by what all together received beyond the
 //!   fluid, since nobody else could have used it.
+//! * LPs lose time unequally. One that is due all of an LP gets what its own has to give, or, moved about and
+//!   given way to, what all have on average: what lies between is right.
 //! * A VP whose next sleep depends on when its last piece was done, held
 //!   against the fluid's own sleeps ([`Source::Own`]): per piece, the wait that
 //!   the reserve bound allows, q/x + q + j at its rate x. A periodic VP loses
 //!   by it only whole periods that it is late by. What such VPs lose, others may gain.
 
-use super::fluid::{self, CREDIT, Outcome, Source};
+use super::fluid::{self, CREDIT, OneLp, Outcome, Source};
 use super::log::{Log, VpLog};
 use super::mix::Mix;
 use std::iter;
@@ -138,11 +140,14 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
         log: &log,
         window: 2.0 * lag + nodes,
     };
-    let run = |source, credit| fluid::run(mix, &log, source, credit);
+    let run = |source, credit| fluid::run(mix, &log, source, credit, OneLp::Own);
     let real = run(Source::Real, 0.0);
     let saves = mix.has_capped_sleepers();
     let credited = saves.then(|| run(Source::Real, CREDIT));
-    let outcomes: Vec<&Outcome> = iter::once(&real).chain(&credited).collect();
+    let loses = mix.overhead > 0 || !mix.stalls.is_empty();
+    let evened = loses.then(|| fluid::run(mix, &log, Source::Real, 0.0, OneLp::Mean));
+    let outcomes = iter::once(&real).chain(&credited).chain(&evened);
+    let outcomes: Vec<&Outcome> = outcomes.collect();
     let mut findings = held.shares(&outcomes, Check::Share);
     if mix.has_closed() {
         let own = run(Source::Own, 0.0);

@@ -35,6 +35,8 @@ struct Lp {
     stalled_until: u64,
     /// Lost while idle, to be reported at the end of the stall.
     idle_loss: Option<u64>,
+    /// Since when it has waited for a VP to come over.
+    awaiting: Option<u64>,
 }
 
 /// One VP.
@@ -308,8 +310,17 @@ impl<'a> Driver<'a> {
 
     fn pick(&mut self, lp: usize) {
         self.lps[lp].called = None;
-        let Decision::Run { vp, until, .. } = self.scheduler.pick(self.time(), LpId(lp as u32))
-        else {
+        let id = LpId(lp as u32);
+        if let Some(since) = self.lps[lp].awaiting.take() {
+            let now = self.time();
+            self.scheduler.lost(now, id, Nanos(self.now - since));
+            self.log.lose(lp, None, since as f64, self.now as f64);
+        }
+        let decision = self.scheduler.pick(self.time(), id);
+        if decision == Decision::Await {
+            self.lps[lp].awaiting = Some(self.now);
+        }
+        let Decision::Run { vp, until, .. } = decision else {
             return;
         };
         self.log.dispatches += 1;

@@ -25,6 +25,15 @@ pub(crate) enum Source {
     Reserved,
 }
 
+/// What a VP that is due all of an LP can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OneLp {
+    /// What the LPs that it ran on had to give.
+    Own,
+    /// What the LPs that it may use have to give, on average.
+    Mean,
+}
+
 #[derive(Clone, Debug)]
 struct FluidVp {
     guest: usize,
@@ -79,6 +88,7 @@ struct Fluid<'a> {
     log: &'a Log,
     source: Source,
     credit: f64,
+    one_lp: OneLp,
     now: f64,
     piece: usize,
     vps: Vec<FluidVp>,
@@ -92,7 +102,7 @@ struct Fluid<'a> {
 }
 
 /// `credit` is the most that caps save, in slices.
-pub(crate) fn run(mix: &Mix, log: &Log, source: Source, credit: f64) -> Outcome {
+pub(crate) fn run(mix: &Mix, log: &Log, source: Source, credit: f64, one_lp: OneLp) -> Outcome {
     let vps = log.vps.iter().map(|vp| FluidVp {
         guest: vp.guest,
         present: false,
@@ -113,6 +123,7 @@ pub(crate) fn run(mix: &Mix, log: &Log, source: Source, credit: f64) -> Outcome 
         log,
         source,
         credit,
+        one_lp,
         now: 0.0,
         piece: 0,
         vps: vps.collect(),

@@ -287,7 +287,7 @@ impl Driver {
         let joining: Vec<VpId> = vps.iter().filter(joins).copied().collect();
         self.scheduler.start(self.now, vps);
         if let Some(fluid) = &mut self.fluid {
-            fluid.join(self.now, &joining, &self.scheduler);
+            fluid.start(self.now, &joining, &self.scheduler);
         }
     }
 

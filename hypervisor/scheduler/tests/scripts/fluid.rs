@@ -76,6 +76,9 @@ impl Claim {
     }
 }
 
+/// How far back losses are made up for, in slices.
+const MADE_UP: f64 = 128.0;
+
 /// What the claims on some LPs come to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shares {
@@ -140,6 +143,12 @@ pub(crate) fn share(lps: f64, claims: &[Claim], model: ReserveModel) -> Shares {
     }
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Bearing {
+    rise: f64,
+    part: f64,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Fluid {
@@ -148,14 +157,23 @@ pub(crate) struct Fluid {
     slice: f64,
     /// Those which had all they could use, and were owed more than a bucket.
     owed: BTreeSet<VpId>,
-    lps: usize,
+    /// Those that are on line.
+    lps: Vec<LpId>,
     model: ReserveModel,
     scope: WeightScope,
     guests: Vec<Controls>,
     accounts: Vec<Account>,
     /// By guest.
     shares: Shares,
+    /// By guest, what a VP's lag rises by, and the part that it bears of what is lost.
+    bearing: Vec<Bearing>,
+    /// Σ of what lags rise by.
     total: f64,
+    /// The part of its time that each LP is expected to lose.
+    expected: Vec<f64>,
+    /// What is got beyond reserves, and what was borne and not received since.
+    surplus: f64,
+    borne: f64,
     events: u64,
     undecided: bool,
 }
@@ -168,13 +186,17 @@ impl Fluid {
             began: now,
             slice: config.slice.0 as f64,
             owed: BTreeSet::new(),
-            lps: config.topology.lps() as usize,
+            lps: scheduler.machine().online().collect(),
             model: config.reserve_model,
             scope: config.weight_scope,
             guests: Vec::new(),
             accounts: Vec::new(),
             shares: Shares::default(),
+            bearing: Vec::new(),
             total: 0.0,
+            expected: vec![0.0; config.topology.lps() as usize],
+            surplus: 0.0,
+            borne: 0.0,
             events: 0,
             undecided: false,
         }
@@ -194,8 +216,14 @@ impl Fluid {
 
     fn step(&mut self, span: f64) {
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
-            account.lag += self.shares.rates[account.guest] * span;
+            account.lag += self.bearing[account.guest].rise * span;
         }
+        let made_up = (self.surplus + self.expected_in_all()) * span;
+        self.borne = (self.borne - made_up).max(0.0);
+    }
+
+    fn expected_in_all(&self) -> f64 {
+        self.lps.iter().map(|lp| self.expected[lp.index()]).sum()
     }
 
     /// Sleepers that were ahead leave at the moment at which they have paid.
@@ -228,7 +256,7 @@ impl Fluid {
         let mut next: Option<(f64, Vec<VpId>)> = None;
         let each = (0..).map(VpId).zip(&self.accounts);
         for (vp, account) in each.filter(|(_, account)| account.lingering) {
-            let rate = self.shares.rates[account.guest];
+            let rate = self.bearing[account.guest].rise;
             let end = account.lag + rate * span;
             let leaves = match scheduler.machine().vp(vp).state {
                 VpState::Sleeping { .. } if end.abs() < self.tolerance() => {
@@ -253,7 +281,7 @@ impl Fluid {
     fn tied(&self, span: f64) -> bool {
         let mut lingering = self.accounts.iter().filter(|account| account.lingering);
         lingering.any(|account| {
-            let end = account.lag + self.shares.rates[account.guest] * span;
+            let end = account.lag + self.bearing[account.guest].rise * span;
             end.abs() < self.tolerance()
         })
     }
@@ -275,13 +303,13 @@ impl Fluid {
         cut
     }
 
-    /// Takes time off the ideal of all in the solve, in proportion to their rates.
+    /// Takes time off the ideal of all in the solve, in proportion to what their lags rise by.
     fn shrink(&mut self, amount: f64) {
         if self.total <= 0.0 {
             return;
         }
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
-            account.lag -= amount * self.shares.rates[account.guest] / self.total;
+            account.lag -= amount * self.bearing[account.guest].rise / self.total;
         }
     }
 
@@ -297,19 +325,60 @@ impl Fluid {
         for account in self.accounts.iter().filter(|account| account.joined) {
             counts[account.guest] += 1;
         }
-        let claims: Vec<Claim> = self
-            .guests
-            .iter()
-            .zip(counts)
-            .map(|(controls, count)| Claim::new(controls, count, self.scope))
-            .collect();
-        self.shares = share(self.lps as f64, &claims, self.model);
-        self.total = self
-            .shares
-            .rates
-            .iter()
-            .zip(&claims)
-            .map(|(rate, claim)| rate * claim.count)
+        let lps = self.lps.len() as f64;
+        let whole = lps - self.expected_in_all();
+        let ceiling = whole / lps;
+        let claim = |(controls, count)| {
+            let claim = Claim::new(controls, count, self.scope);
+            Claim {
+                reserve: claim.reserve.min(ceiling),
+                upper: claim.upper.min(ceiling),
+                ..claim
+            }
+        };
+        let claims: Vec<Claim> = self.guests.iter().zip(counts).map(claim).collect();
+        self.shares = share(whole, &claims, self.model);
+        self.bear(&claims, lps, ceiling);
+    }
+
+    /// One that is due all of an LP bears what that loses, on average; the rest falls by weight on those that get
+    /// something beyond their reserves and can use more.
+    fn bear(&mut self, claims: &[Claim], lps: f64, ceiling: f64) {
+        let shares = &self.shares;
+        let each = || (0..).zip(claims);
+        let at_upper = |guest: usize| shares.at_upper[guest] != Some(false);
+        let is_whole = |guest: usize| at_upper(guest) && claims[guest].upper > ceiling - 1e-9;
+        let by_weight =
+            |guest: usize| !at_upper(guest) && shares.rates[guest] > claims[guest].reserve + 1e-9;
+        let sum = |of: &dyn Fn(usize, &Claim) -> f64| -> f64 {
+            each()
+                .map(|(guest, claim)| claim.count * of(guest, claim))
+                .sum()
+        };
+        let whole = sum(&|guest, _| f64::from(u8::from(is_whole(guest))));
+        let weights = sum(&|guest, claim| f64::from(u8::from(by_weight(guest))) * claim.weight);
+        let received = sum(&|guest, _| shares.rates[guest]);
+        self.surplus = sum(&|guest, claim| match by_weight(guest) {
+            true => shares.rates[guest] - claim.reserve,
+            false => 0.0,
+        });
+        let lost = self.expected_in_all();
+        let bearing = each().map(|(guest, claim)| {
+            let part = if weights == 0.0 && !shares.saturated {
+                shares.rates[guest] / received.max(1e-12)
+            } else if is_whole(guest) {
+                1.0 / lps
+            } else if by_weight(guest) {
+                (1.0 - whole / lps).max(0.0) * claim.weight / weights
+            } else {
+                0.0
+            };
+            let rise = shares.rates[guest] + part * lost;
+            Bearing { rise, part }
+        });
+        self.bearing = bearing.collect();
+        self.total = each()
+            .map(|(guest, claim)| self.bearing[guest].rise * claim.count)
             .sum();
     }
 
@@ -317,8 +386,11 @@ impl Fluid {
     pub(crate) fn changed(&mut self, now: Nanos, scheduler: &Scheduler) {
         self.catch_up(now, scheduler);
         let machine = scheduler.machine();
-        let before = (self.lps, std::mem::take(&mut self.guests));
-        self.lps = machine.online().count();
+        let lps: Vec<LpId> = machine.online().collect();
+        let before = (
+            std::mem::replace(&mut self.lps, lps),
+            std::mem::take(&mut self.guests),
+        );
         self.guests = machine.guests().map(|(_, guest)| guest.controls).collect();
         let joined = self.accounts.iter().filter(|account| account.joined);
         let other = |account: &Account| self.guests[account.guest] != before.1[account.guest];
@@ -336,6 +408,30 @@ impl Fluid {
                 self.cut(vp, self.bucket());
             }
         }
+    }
+
+    /// Newcomers pay nothing of what others were owed.
+    pub(crate) fn start(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
+        self.catch_up(now, scheduler);
+        if !vps.is_empty() && !self.owed.is_empty() {
+            self.owed.clear();
+            let mut left_over = 0.0;
+            for (vp, account) in (0..).map(VpId).zip(&mut self.accounts) {
+                if !account.joined || account.lingering {
+                    continue;
+                }
+                let running = match scheduler.machine().vp(vp).state {
+                    VpState::Running { since, .. } => now.since(since).0 as f64,
+                    _ => 0.0,
+                };
+                let lag = account.lag - running;
+                let excess = lag - lag.clamp(-self.slice, self.slice);
+                account.lag -= excess;
+                left_over += excess;
+            }
+            self.shrink(-left_over);
+        }
+        self.join(now, vps, scheduler);
     }
 
     pub(crate) fn join(&mut self, now: Nanos, vps: &[VpId], scheduler: &Scheduler) {
@@ -410,7 +506,23 @@ impl Fluid {
 
     pub(crate) fn lost(&mut self, now: Nanos, span: Nanos, scheduler: &Scheduler) {
         self.catch_up(now, scheduler);
-        self.shrink(span.0 as f64);
+        // Who bears it may hang on rounding.
+        let joined = self.accounts.iter().filter(|account| account.joined);
+        let unclear = |account: &Account| self.shares.at_upper[account.guest].is_none();
+        self.undecided |= span > Nanos::ZERO && joined.into_iter().any(unclear);
+        let most = (self.surplus + self.expected_in_all()) * MADE_UP * self.slice;
+        let borne = (span.0 as f64).min((most - self.borne).max(0.0));
+        self.borne += borne;
+        for account in self.accounts.iter_mut().filter(|account| account.joined) {
+            account.lag -= borne * self.bearing[account.guest].part;
+        }
+        self.shrink(span.0 as f64 - borne);
+        let lps = 0..self.expected.len() as u32;
+        let expected: Vec<f64> = lps.map(|lp| scheduler.expected_loss(LpId(lp))).collect();
+        if expected != self.expected {
+            self.expected = expected;
+            self.solve();
+        }
     }
 
     /// The spinner lends to the sibling that has waited longest. `waiting` has the others' states as they were.
@@ -452,7 +564,7 @@ impl Fluid {
             };
             let account = &self.accounts[vp.index()];
             let fluid = match account.joined {
-                true => self.shares.rates[account.guest] * now.since(self.now).0 as f64,
+                true => self.bearing[account.guest].rise * now.since(self.now).0 as f64,
                 false => 0.0,
             };
             let expected = account.lag + fluid - running;

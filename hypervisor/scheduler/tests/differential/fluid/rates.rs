@@ -1,7 +1,7 @@
 //! What every VP that has work receives per time, and the notes at the borders.
 
 use super::super::formula::{Claim, rates};
-use super::{Fluid, Source};
+use super::{Fluid, OneLp, Source};
 use apportion_scheduler::WeightScope;
 
 impl Fluid<'_> {
@@ -34,7 +34,10 @@ impl Fluid<'_> {
                 let members = (0..delivered.len()).filter(|lp| lps >> lp & 1 == 1);
                 let total: f64 = members.map(|lp| delivered[lp]).sum();
                 let mean = total / f64::from(lps.count_ones()).max(1.0);
-                let one = self.log.ceiling(self.piece, vp).unwrap_or(mean);
+                let one = match self.one_lp {
+                    OneLp::Own => self.log.ceiling(self.piece, vp).unwrap_or(mean),
+                    OneLp::Mean => mean,
+                };
                 let split = match self.mix.scope {
                     WeightScope::Vp => 1.0,
                     WeightScope::Guest => siblings[guest],

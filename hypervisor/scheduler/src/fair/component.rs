@@ -1,0 +1,62 @@
+//! VPs that compete with each other for some of the LPs: their time, and who bears what these LPs lose.
+
+use super::Fixed;
+use crate::rates::{ONE, RATE_BITS, Rate};
+
+/// What is still owed to rounding before it is paid out: a microsecond.
+const ROUNDING: Fixed = 1_000 << RATE_BITS;
+
+/// All VPs but where affinities divide them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Component {
+    /// Its time τ: wall time, less what all bear of losses alike.
+    pub(super) tau: Fixed,
+    /// Σ of what its VPs' fluid rises by. Rounded down, so a trifle less than `capacity`.
+    pub(super) total: Rate,
+    /// What there would be to share if nothing were lost.
+    pub(super) capacity: u64,
+    /// What rounding kept back so far.
+    owed: Fixed,
+    /// Everyone has all that it can use: nobody competes.
+    pub(super) saturated: bool,
+    /// What its LPs lost so far, as far as classes bear it each in its own measure.
+    pub(super) lost: Fixed,
+    /// How much of its LPs' time is expected to be lost: the rates are what remains.
+    pub(super) expected: Rate,
+    /// What its VPs get beyond their reserves.
+    pub(super) surplus: u64,
+    /// What was lost beyond what was expected, and not received beyond reserves since.
+    borne: Fixed,
+}
+
+impl Component {
+    pub(super) fn advance(&mut self, span: Fixed) {
+        self.tau += span;
+        let of_span = |rate: u64| (span * Fixed::from(rate)) >> RATE_BITS;
+        self.borne = (self.borne - of_span(self.surplus + self.expected)).max(0);
+        self.owed += of_span(self.capacity - self.total);
+        if self.owed >= ROUNDING {
+            // In whole parts, so that it makes no difference how often one looks.
+            let paid = self.owed - self.owed % ROUNDING;
+            self.owed -= paid;
+            self.shrink(-paid);
+        }
+    }
+
+    /// `amount` of its LPs' time was lost. Those who get something beyond their reserves bear it, up to what they
+    /// get in `memory`; the rest is everybody's: reserves shrink where nothing else is left.
+    pub(super) fn lose(&mut self, amount: Fixed, memory: Fixed) {
+        let most = (memory * Fixed::from(self.surplus + self.expected)) >> RATE_BITS;
+        let borne = amount.min((most - self.borne).max(0));
+        self.lost += borne;
+        self.borne += borne;
+        self.shrink(amount - borne);
+    }
+
+    /// Takes `amount` of CPU time off the fluid ideal, from everyone in proportion to what it rises by.
+    pub(super) fn shrink(&mut self, amount: Fixed) {
+        if self.total > 0 {
+            self.tau -= amount * Fixed::from(ONE) / Fixed::from(self.total);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! New rates for all classes, and who bears what is lost.
+
+use super::classes::{Class, Classes};
+use super::component::Component;
+use crate::admission::places;
+use crate::rates::{Claim, ONE, RATE_BITS, Rate, Solved, solve};
+use crate::topology::LpSet;
+use std::collections::BTreeMap;
+
+/// A class with what it claims and what it gets.
+struct Member<'a> {
+    class: &'a mut Class,
+    claim: &'a Claim,
+    rate: Rate,
+}
+
+impl Member<'_> {
+    fn count(&self) -> u64 {
+        u64::from(self.claim.count)
+    }
+
+    fn at_upper(&self) -> bool {
+        self.rate == self.claim.upper
+    }
+
+    /// It gets something beyond its reserve, and can use more.
+    fn is_by_weight(&self) -> bool {
+        !self.at_upper() && self.rate > self.claim.reserve
+    }
+}
+
+/// Gives the members of a component of so many LPs, each with `ceiling` to give, their rates, and
+/// says who bears what is lost: one that is due all of an LP what an LP loses, on average; the rest
+/// falls by weight on those that get something beyond their reserves and can use more. Reserves and
+/// caps are of wall time, and lose nothing while there is anything else.
+fn share(
+    component: &mut Component,
+    capacity: u64,
+    (lps, ceiling): (u64, Rate),
+    members: Vec<Member<'_>>,
+) {
+    let is_whole = |member: &Member<'_>| member.at_upper() && member.claim.upper == ceiling;
+    let each = ONE / lps.max(1);
+    let sum = |of: &dyn Fn(&Member<'_>) -> u64| -> u64 { members.iter().map(of).sum() };
+    let whole = sum(&|member| if is_whole(member) { member.count() } else { 0 });
+    let weights = sum(&|member| match member.is_by_weight() {
+        true => member.count() * u64::from(member.claim.weight),
+        false => 0,
+    });
+    let received = sum(&|member| member.count() * member.rate);
+    component.surplus = sum(&|member| match member.is_by_weight() {
+        true => member.count() * (member.rate - member.claim.reserve),
+        false => 0,
+    });
+    let by_weight = ONE.saturating_sub(each * whole);
+    let part = |of: u64, amount: u64, all: u64| {
+        (u128::from(of) * u128::from(amount) / u128::from(all.max(1))) as u64
+    };
+    let mut total = 0;
+    for member in members {
+        let (count, whole) = (member.count(), is_whole(&member));
+        let bears = if weights == 0 && !component.saturated {
+            part(ONE, member.rate, received)
+        } else if whole {
+            each
+        } else if member.is_by_weight() {
+            part(by_weight, u64::from(member.claim.weight), weights)
+        } else {
+            0
+        };
+        let at_upper = member.at_upper();
+        let Member { class, rate, .. } = member;
+        class.rate = rate;
+        class.bears = bears;
+        class.rise = rate + part(bears, component.expected, ONE);
+        (class.at_upper, class.whole) = (at_upper, whole);
+        total += class.rise * count;
+    }
+    component.total = total;
+    component.capacity = match component.saturated {
+        true => total,
+        false => capacity + component.expected,
+    };
+}
+
+impl Classes {
+    /// New rates for everybody, from now on.
+    pub(super) fn solve(&mut self) {
+        for class in 0..self.all.len() as u32 {
+            let fluid = self.fluid(class);
+            self.all[class as usize].fluid = fluid;
+        }
+        let bound = |class: &Class| class.count > 0 && class.key.affinity.is_some();
+        if self.all.iter().any(bound) {
+            self.solve_by_places();
+        } else {
+            self.solve_as_one();
+        }
+        for class in &mut self.all {
+            let component = &self.components[class.component as usize];
+            class.since = component.tau;
+            class.lost_since = component.lost;
+        }
+    }
+
+    fn claim(class: &Class, ceiling: Rate) -> Claim {
+        let shared_by = class.key.shared_by.map_or(1, |_| class.count);
+        Claim::new(&class.key.controls, class.count, shared_by, ceiling)
+    }
+
+    fn solve_as_one(&mut self) {
+        let lps = self.online.len() as u64;
+        let whole: u64 = self.online.iter().map(|&lp| self.losses.leaves(lp)).sum();
+        let ceiling = whole / lps.max(1);
+        self.claims.clear();
+        let claims = self.all.iter().map(|class| Classes::claim(class, ceiling));
+        self.claims.extend(claims);
+        self.last = solve(whole, &self.claims, self.model, self.last, &mut self.rates);
+        if self.components.len() > 1 {
+            // They go on together from here.
+            self.components = vec![Component::default()];
+            self.component_of.clear();
+        }
+        let component = &mut self.components[0];
+        component.saturated = self.last.saturated;
+        component.expected = (lps << RATE_BITS) - whole;
+        let members = self.all.iter_mut().zip(&self.claims).zip(&self.rates);
+        let members = members.map(|((class, claim), &rate)| {
+            class.component = 0;
+            Member { class, claim, rate }
+        });
+        share(
+            component,
+            self.last.capacity,
+            (lps, ceiling),
+            members.collect(),
+        );
+    }
+
+    fn solve_by_places(&mut self) {
+        let model = self.model;
+        let members: Vec<usize> = (0..self.all.len())
+            .filter(|&class| self.all[class].count > 0)
+            .collect();
+        let mut sets: Vec<Option<&LpSet>> = members
+            .iter()
+            .map(|&class| self.all[class].key.affinity.as_ref())
+            .collect();
+        sets.sort_unstable();
+        sets.dedup();
+        let group_of = |class: &Class| sets.binary_search(&class.key.affinity.as_ref());
+        let (places, kind_of) = places(&sets, &self.online, |lp| self.losses.leaves(lp));
+        let in_groups = |groups: &[usize]| -> Vec<usize> {
+            members
+                .iter()
+                .copied()
+                .filter(|&class| group_of(&self.all[class]).is_ok_and(|g| groups.contains(&g)))
+                .collect()
+        };
+        let claims_of = |groups: &[usize], ceiling: Rate| -> (Vec<usize>, Vec<Claim>) {
+            let classes = in_groups(groups);
+            let claim = |&class: &usize| Classes::claim(&self.all[class], ceiling);
+            let claims = classes.iter().map(claim).collect();
+            (classes, claims)
+        };
+        // What some LPs have to give, and each of them on average.
+        let room = |kinds: &[usize]| {
+            let whole = places.capacity(kinds);
+            (whole, whole / u64::from(places.count(kinds)).max(1))
+        };
+        let found = places.bottlenecks(|groups, kinds| {
+            let (whole, ceiling) = room(kinds);
+            let (classes, claims) = claims_of(groups, ceiling);
+            let mut rates = Vec::new();
+            solve(whole, &claims, model, Solved::default(), &mut rates);
+            let mut wanted = vec![0; groups.len()];
+            for ((class, claim), rate) in classes.iter().zip(&claims).zip(&rates) {
+                let group = group_of(&self.all[*class]);
+                if let Some(at) = groups.iter().position(|&g| Ok(g) == group) {
+                    wanted[at] += rate * u64::from(claim.count);
+                }
+            }
+            wanted
+        });
+        // LPs that nobody may use, or that are off line, count as anybody's.
+        let mut component_of = vec![0; self.lps];
+        let mut parts = Vec::new();
+        for (index, bottleneck) in found.iter().enumerate() {
+            for (lp, kind) in self.online.iter().zip(&kind_of) {
+                if bottleneck.kinds.contains(kind) {
+                    component_of[lp.index()] = index as u32;
+                }
+            }
+            let (whole, ceiling) = room(&bottleneck.kinds);
+            let lps = u64::from(places.count(&bottleneck.kinds));
+            let (classes, claims) = claims_of(&bottleneck.groups, ceiling);
+            parts.push((classes, claims, whole, (lps, ceiling)));
+        }
+        for class in &mut self.all {
+            (class.component, class.rate, class.rise, class.bears) = (0, 0, 0, 0);
+            (class.at_upper, class.whole) = (false, false);
+        }
+        self.components.clear();
+        for (index, (classes, claims, whole, (lps, ceiling))) in parts.into_iter().enumerate() {
+            let mut rates = Vec::new();
+            let solved = solve(whole, &claims, model, Solved::default(), &mut rates);
+            let mut component = Component::default();
+            component.saturated = solved.saturated;
+            component.expected = (lps << RATE_BITS) - whole;
+            let of_class: BTreeMap<usize, usize> = (0..)
+                .zip(&classes)
+                .map(|(at, &class)| (class, at))
+                .collect();
+            let members = self
+                .all
+                .iter_mut()
+                .enumerate()
+                .filter_map(|(class, entry)| {
+                    let at = *of_class.get(&class)?;
+                    entry.component = index as u32;
+                    let (claim, rate) = (&claims[at], rates[at]);
+                    Some(Member {
+                        class: entry,
+                        claim,
+                        rate,
+                    })
+                });
+            share(
+                &mut component,
+                solved.capacity,
+                (lps, ceiling),
+                members.collect(),
+            );
+            self.components.push(component);
+        }
+        self.component_of = component_of;
+    }
+}
