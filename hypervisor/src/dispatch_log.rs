@@ -33,7 +33,7 @@ pub struct Dispatch {
     pub vp: VpId,
     /// When the VP became Ready.
     pub ready: Nanos,
-    /// When it was picked: its slice ends one slice later.
+    /// When it was picked. Its slice counts from when it is about to be entered, some microseconds later.
     pub start: Nanos,
     /// When it had left the LP.
     pub end: Nanos,

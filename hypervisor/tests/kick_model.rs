@@ -34,11 +34,14 @@ struct Thread {
     now: u64,
     in_kvm_run: bool,
     interrupted: bool,
+    /// The VP has been in its guest.
+    entered: bool,
 }
 
 struct Machine {
     thread: Mutex<Thread>,
     interrupt: Condvar,
+    entry: Condvar,
     handshake: Handshake,
     immediate_exit: AtomicU8,
     /// What the handler does to `immediate_exit`; a broken handler leaves it alone.
@@ -50,6 +53,7 @@ impl Machine {
         Arc::new(Machine {
             thread: Mutex::new(Thread::default()),
             interrupt: Condvar::new(),
+            entry: Condvar::new(),
             handshake: Handshake::new(),
             immediate_exit: AtomicU8::new(0),
             handler_marks,
@@ -76,23 +80,40 @@ impl Machine {
         self.signal(0);
     }
 
-    /// KVM_RUN: back at once or with the next signal.
-    fn kvm_run(&self) {
+    /// KVM_RUN: back at once or with the next signal; whether the VP was entered.
+    fn kvm_run(&self) -> bool {
         let mut thread = self.thread.lock().unwrap();
         if self.immediate_exit.load(SeqCst) != 0 {
-            return;
+            return false;
         }
         thread.in_kvm_run = true;
+        thread.entered = true;
+        self.entry.notify_one();
         while !thread.interrupted {
             thread = self.interrupt.wait(thread).unwrap();
         }
         thread.in_kvm_run = false;
         thread.interrupted = false;
+        true
     }
 
     fn due(&self) -> bool {
         let thread = self.thread.lock().unwrap();
         self.handshake.due(thread.now)
+    }
+
+    fn requested(&self) -> bool {
+        let _thread = self.thread.lock().unwrap();
+        self.handshake.requested()
+    }
+
+    /// The deadline came before the VP was entered. A signal may come between the two steps.
+    fn postpone(&self, deadline: u64) {
+        let thread = self.thread.lock().unwrap();
+        self.handshake.postpone(deadline);
+        drop(thread);
+        let _thread = self.thread.lock().unwrap();
+        self.immediate_exit.store(0, SeqCst);
     }
 
     fn publish(&self, deadline: u64) {
@@ -108,19 +129,43 @@ impl Machine {
     }
 }
 
-/// One dispatch, as the engine does it; whether a request ended up being taken.
-fn dispatch(machine: &Arc<Machine>, deadline: u64) -> bool {
-    machine.publish(deadline); // K1
+/// K2: the timer, from now on.
+fn arm(machine: &Arc<Machine>, deadline: u64) {
     if deadline != NEVER {
         let machine = machine.clone();
-        thread::spawn(move || machine.signal(deadline)); // K2: the timer, from now on
+        thread::spawn(move || machine.signal(deadline));
     }
-    // K3 to K6
-    while !machine.due() {
-        machine.kvm_run();
+}
+
+/// K2 to K6; whether the VP was entered. Where the deadline comes before that, `postponed` is the next one; without one the
+/// dispatcher has tried for long enough, and leaves.
+fn stay(machine: &Arc<Machine>, deadline: u64, mut postponed: Option<u64>) -> bool {
+    arm(machine, deadline);
+    let mut entered = false;
+    while !machine.requested() {
+        entered |= machine.kvm_run();
+        if machine.requested() {
+            break;
+        }
+        if machine.due() {
+            match postponed.take() {
+                Some(later) if !entered => {
+                    machine.postpone(later);
+                    arm(machine, later);
+                }
+                _ => break,
+            }
+        }
     }
+    entered
+}
+
+/// One dispatch, as the engine does it; whether the VP was entered, and whether a request ended up being taken.
+fn dispatch(machine: &Arc<Machine>, deadline: u64, postponed: Option<u64>) -> (bool, bool) {
+    machine.publish(deadline); // K1
+    let entered = stay(machine, deadline, postponed);
     machine.retract(); // K7
-    machine.handshake.take_request() // K8
+    (entered, machine.handshake.take_request()) // K8
 }
 
 fn explore(model: impl Fn() + Send + Sync + 'static) {
@@ -137,16 +182,50 @@ fn a_call_at_any_moment_ends_the_dispatch() {
         let machine = Machine::new(true);
         let caller = machine.clone();
         thread::spawn(move || caller.call());
-        assert!(dispatch(&machine, NEVER));
+        let (_, called) = dispatch(&machine, NEVER, None);
+        assert!(called);
     });
 }
 
 #[test]
 fn the_timer_ends_the_dispatch_however_soon_it_fires() {
+    for postponed in [None, Some(SECOND)] {
+        explore(move || {
+            let machine = Machine::new(true);
+            let (_, called) = dispatch(&machine, FIRST, postponed);
+            assert!(!called);
+            assert_eq!(machine.immediate_exit.load(SeqCst), 0);
+        });
+    }
+}
+
+#[test]
+fn a_deadline_that_comes_before_the_entry_does_not_keep_the_vp_out() {
     explore(|| {
         let machine = Machine::new(true);
-        assert!(!dispatch(&machine, FIRST));
-        assert_eq!(machine.immediate_exit.load(SeqCst), 0);
+        let caller = machine.clone();
+        // Ends the dispatch once its VP has been entered, and not before.
+        thread::spawn(move || {
+            let mut thread = caller.thread.lock().unwrap();
+            while !thread.entered {
+                thread = caller.entry.wait(thread).unwrap();
+            }
+            drop(thread);
+            caller.call();
+        });
+        let (entered, _) = dispatch(&machine, FIRST, Some(NEVER));
+        assert!(entered);
+    });
+}
+
+#[test]
+fn a_call_while_the_deadline_is_postponed_is_not_lost() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let caller = machine.clone();
+        thread::spawn(move || caller.call());
+        let (entered, called) = dispatch(&machine, FIRST, Some(NEVER));
+        assert!(entered || called);
     });
 }
 
@@ -156,26 +235,23 @@ fn a_late_signal_of_one_dispatch_does_not_cut_the_next_one_short() {
         let machine = Machine::new(true);
         let caller = machine.clone();
         thread::spawn(move || caller.call());
-        dispatch(&machine, FIRST);
-        let called = dispatch(&machine, SECOND);
+        dispatch(&machine, FIRST, None);
+        let (_, called) = dispatch(&machine, SECOND, None);
         let now = machine.thread.lock().unwrap().now;
         assert!(called || now >= SECOND, "left at {now}, for no reason");
     });
 }
 
-/// One dispatch in the middle of which the LP does what it owes to another VP.
+/// One dispatch in the middle of which the LP does what it owes to another VP; whether a request ended up being taken.
 fn dispatch_with_a_timer(machine: &Arc<Machine>, timer: u64) -> bool {
-    let until_timer = machine.clone();
     machine.publish(timer);
-    thread::spawn(move || until_timer.signal(timer));
-    while !machine.due() {
-        machine.kvm_run();
-    }
+    stay(machine, timer, None);
     machine.retract();
     if machine.handshake.requested() {
         return machine.handshake.take_request();
     }
-    dispatch(machine, NEVER)
+    let (_, called) = dispatch(machine, NEVER, None);
+    called
 }
 
 #[test]
@@ -195,10 +271,22 @@ fn looking_for_a_request_before_publishing_would_lose_kicks() {
         let machine = Machine::new(true);
         let caller = machine.clone();
         thread::spawn(move || caller.call());
-        if !machine.due() {
+        if !machine.requested() {
             machine.publish(NEVER);
             machine.kvm_run();
         }
+    });
+}
+
+#[test]
+#[should_panic(expected = "never entered")]
+fn looking_at_the_deadline_before_entering_would_keep_vps_out() {
+    explore(|| {
+        let machine = Machine::new(true);
+        machine.publish(FIRST);
+        arm(&machine, FIRST);
+        let entered = !machine.due() && machine.kvm_run();
+        assert!(entered, "never entered");
     });
 }
 
@@ -209,6 +297,6 @@ fn a_handler_that_leaves_immediate_exit_alone_would_lose_kicks() {
         let machine = Machine::new(false);
         let caller = machine.clone();
         thread::spawn(move || caller.call());
-        dispatch(&machine, NEVER);
+        dispatch(&machine, NEVER, None);
     });
 }

@@ -65,6 +65,13 @@ struct Planned {
     timer: Option<Nanos>,
 }
 
+/// When a stay is to end that begins now: at the first of `cuts`, or at `until` where they would leave less than an
+/// entry time before it. What is left of a dispatch is worth entering for.
+fn end_of_stay(until: Nanos, cuts: [Option<Nanos>; 2], entry: Nanos) -> Nanos {
+    let cut = cuts.into_iter().flatten().fold(until, Nanos::min);
+    if cut + entry > until { until } else { cut }
+}
+
 /// What an LP reports every [`SAMPLE_EVERY`].
 #[derive(Default)]
 struct Sample {
@@ -124,7 +131,8 @@ impl Dispatcher<'_> {
     fn set_up(&self) -> Result<Kicker, SetUpError> {
         host::pin_to(self.cpu).map_err(|e| ("pin its dispatcher to a host CPU", e))?;
         host::wake_precisely().map_err(|e| ("make its sleeps precise", e))?;
-        let (kicker, caller) = Kicker::new().map_err(|e| ("create its timer", e))?;
+        let kicker = Kicker::new(self.shared.entry);
+        let (kicker, caller) = kicker.map_err(|e| ("create its timer", e))?;
         // Set once, by this thread.
         let _ = self.shared.callers[self.lp.index()].set(caller);
         // Last: nothing of the above is allowed any more.
@@ -251,18 +259,20 @@ impl Dispatcher<'_> {
         } = dispatch;
         let mut vcpu = lock(&shared.vps[vp.index()]);
         self.count_dispatch(&mut vcpu, vp, start.since(ready));
+        let entry = kicker.entry().total();
+        // Counted from here: what deciding took is nothing that the VP received.
+        let until = until + shared.clock.now().since(start);
         let work = vcpu.work();
         let mut ran = Nanos::ZERO;
         let (left, end) = loop {
             vcpu.collect_interrupts();
             let tick = vcpu.next_tick();
-            let deadline = [timer, tick].into_iter().flatten().fold(until, Nanos::min);
-            let stay = vcpu.run(kicker, deadline);
+            let stay = vcpu.run(kicker, end_of_stay(until, [timer, tick], entry));
             self.count_stay(&stay.times);
             ran += stay.times.ran();
             let (left, end) = (stay.left, shared.clock.now());
             let by = |time: Option<Nanos>| time.is_some_and(|time| time <= end);
-            let goes_on = end < until && (by(timer) || by(tick));
+            let goes_on = end + entry <= until && (by(timer) || by(tick));
             if !goes_on || !matches!(left, Left::Kicked) || kicker.handshake().requested() {
                 break (left, end);
             }

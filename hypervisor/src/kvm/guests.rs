@@ -1,8 +1,9 @@
 //! The guests of a run as the root sees them: built before anything runs, looked after while they do.
 
+use super::entry::{self, EntryTime};
 use super::guest_log::GuestLog;
 use super::intercepts::{Desk, Left};
-use super::kick::Kicker;
+use super::kick::{Caller, Kicker};
 use super::resident::resident;
 use super::shared::{Shared, VpInfo};
 use super::time::{GuestTime, HostTime};
@@ -158,17 +159,31 @@ impl Builder<'_> {
             version: 0,
             ..StartPage::new(Payload::Burn, 1, layout::LEAST_MEMORY)
         };
-        let memory = memory(&start)?;
-        let vm = vcpu::build_vm(self.kvm, &memory)?;
-        let time = Arc::new(GuestTime::begin(self.time.clone()));
-        let clock = time.clock();
-        let desk = Desk::new(0, memory, time, Arc::new(GuestLog::new(GuestId(0))));
-        let (mut vcpu, _) = Vcpu::new(&vm, self.model(Processor::Host), 0, desk)?;
-        let (kicker, _) = Kicker::new().map_err(|error| ("create a timer", error.into()))?;
+        let clock = self.time.clock();
+        let (_vm, mut vcpu) = self.trial(&start)?;
+        let (kicker, _) = trial_kicker()?;
         match vcpu.run(&kicker, clock.now() + PATIENCE).left {
             Left::Crashed(_) => Ok(clock.now().since(begun)),
             left => Err(("run it", format!("it did not fault: {left:?}").into())),
         }
+    }
+
+    /// Makes a guest of one VP that burns, and measures what it takes to enter and to leave it.
+    pub(super) fn time_entry(&self) -> Result<EntryTime, StepError> {
+        let start = StartPage::new(Payload::Burn, 1, layout::LEAST_MEMORY);
+        let (_vm, mut vcpu) = self.trial(&start)?;
+        let (kicker, _) = trial_kicker()?;
+        entry::measure(&mut vcpu, &kicker, self.time.clock())
+    }
+
+    /// A guest of one VP that is no part of a run.
+    fn trial(&self, start: &StartPage) -> Result<(VmFd, Vcpu), StepError> {
+        let memory = memory(start)?;
+        let vm = vcpu::build_vm(self.kvm, &memory)?;
+        let time = Arc::new(GuestTime::begin(self.time.clone()));
+        let desk = Desk::new(0, memory, time, Arc::new(GuestLog::new(GuestId(0))));
+        let (vcpu, _) = Vcpu::new(&vm, self.model(Processor::Host), 0, desk)?;
+        Ok((vm, vcpu))
     }
 
     fn guest(
@@ -222,6 +237,11 @@ impl Builder<'_> {
         };
         Ok((guest, vcpus))
     }
+}
+
+/// A timer for a guest that is no part of a run. What entering takes is not known yet.
+fn trial_kicker() -> Result<(Kicker, Caller), StepError> {
+    Kicker::new(EntryTime::default()).map_err(|error| ("create a timer", error.into()))
 }
 
 /// A guest's memory, the image in it.

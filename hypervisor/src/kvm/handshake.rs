@@ -40,13 +40,20 @@ impl Handshake {
         self.entering.store(immediate_exit, SeqCst);
     }
 
-    /// K3 and K6, by the dispatcher: whether there is a reason to leave. A
-    /// signal alone is none: it may be a late one of an earlier dispatch.
+    /// By the dispatcher, where the deadline came before the VP was entered: a
+    /// later one. `immediate_exit` is to be cleared after that and before K3:
+    /// what it was set for is either over or found by K3.
+    pub(super) fn postpone(&self, deadline: u64) {
+        self.deadline.store(deadline, SeqCst);
+    }
+
+    /// K6, by the dispatcher: whether there is a reason to leave. A signal
+    /// alone is none: it may be a late one of an earlier dispatch.
     pub(super) fn due(&self, now: u64) -> bool {
         self.request.load(SeqCst) || now.saturating_add(CLOCK_SLACK) >= self.deadline.load(SeqCst)
     }
 
-    /// By the dispatcher: somebody wants it to decide anew.
+    /// K3, by the dispatcher: somebody wants it to decide anew.
     pub(super) fn requested(&self) -> bool {
         self.request.load(SeqCst)
     }

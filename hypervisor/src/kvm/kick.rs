@@ -1,6 +1,7 @@
 //! The kick: a timer and a signal per dispatcher that end a dispatch on time. See ARCHITECTURE.md, "The kick protocol".
 #![expect(unsafe_code, reason = "POSIX timers, a signal handler, tgkill")]
 
+use super::entry::EntryTime;
 use super::handshake::Handshake;
 use crate::clock::monotonic;
 use apportion_scheduler::Nanos;
@@ -88,11 +89,12 @@ impl Caller {
 pub(crate) struct Kicker {
     handshake: Arc<Handshake>,
     timer: libc::timer_t,
+    entry: EntryTime,
 }
 
 impl Kicker {
-    /// For the calling thread.
-    pub(crate) fn new() -> io::Result<(Kicker, Caller)> {
+    /// For the calling thread, on which a VP is entered in `entry`.
+    pub(crate) fn new(entry: EntryTime) -> io::Result<(Kicker, Caller)> {
         let handshake = Arc::new(Handshake::new());
         // SAFETY: neither has preconditions.
         let (process, thread) = unsafe { (libc::getpid(), libc::gettid()) };
@@ -119,7 +121,17 @@ impl Kicker {
             thread,
             cpu_clock,
         };
-        Ok((Kicker { handshake, timer }, caller))
+        let kicker = Kicker {
+            handshake,
+            timer,
+            entry,
+        };
+        Ok((kicker, caller))
+    }
+
+    /// What it takes to enter a VP and to leave it.
+    pub(crate) fn entry(&self) -> EntryTime {
+        self.entry
     }
 
     /// The state shared with callers and the handler.

@@ -2,6 +2,7 @@
 
 mod census;
 mod dispatcher;
+mod entry;
 pub(crate) mod guest_log;
 mod guests;
 mod handshake;
@@ -22,6 +23,8 @@ mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, Ordering};
     pub(super) use std::sync::{Condvar, MutexGuard};
 }
+
+pub use entry::EntryTime;
 
 use crate::clock::Clock;
 use crate::dispatch_log;
@@ -55,6 +58,8 @@ pub struct KvmEngine {
     time: Arc<HostTime>,
     /// Of the time-stamp counter; 0 where KVM does not tell.
     ticks_per_ms: u64,
+    /// What it takes to enter a VP and to leave it, once that was measured.
+    entry: Option<EntryTime>,
 }
 
 impl KvmEngine {
@@ -87,7 +92,14 @@ impl KvmEngine {
             clock,
             time: Arc::new(HostTime::new(clock, ticks_per_ms)),
             ticks_per_ms,
+            entry: None,
         })
+    }
+
+    /// What it takes to enter a guest and to leave it, measured before the first run; `None` until then.
+    #[must_use]
+    pub fn entry_time(&self) -> Option<EntryTime> {
+        self.entry
     }
 
     /// Creates a guest, lets it run until it first asks for something, and ends it: how long that took.
@@ -96,12 +108,7 @@ impl KvmEngine {
     /// Where KVM refuses any of it.
     pub fn time_to_first_instruction(&self) -> Result<Nanos, EngineError> {
         let begun = self.clock.now();
-        let failed = |(step, source)| EngineError::Guest {
-            guest: "trial".to_owned(),
-            step,
-            source,
-        };
-        self.builder().boot_and_time(begun).map_err(failed)
+        self.builder().boot_and_time(begun).map_err(trial_failed)
     }
 
     fn builder(&self) -> Builder<'_> {
@@ -114,10 +121,15 @@ impl KvmEngine {
     }
 
     /// Guests and what the dispatchers share for `spec`, nothing running yet.
-    fn build(&self, spec: &RunSpec) -> Result<(Guests, Shared), EngineError> {
+    fn build(&mut self, spec: &RunSpec) -> Result<(Guests, Shared), EngineError> {
         let scheduler = spec.admit()?;
+        let entry = match self.entry {
+            Some(entry) => entry,
+            None => self.builder().time_entry().map_err(trial_failed)?,
+        };
+        self.entry = Some(entry);
         let (guests, vcpus, infos) = self.builder().build(spec)?;
-        let shared = Shared::new(self.clock, scheduler, spec.seed, vcpus, infos);
+        let shared = Shared::new(self.clock, entry, scheduler, spec.seed, vcpus, infos);
         Ok((guests, shared))
     }
 }
@@ -247,6 +259,14 @@ fn ticks_per_ms(kvm: &Kvm) -> u64 {
         .and_then(|vm| vm.create_vcpu(0))
         .and_then(|vcpu| vcpu.get_tsc_khz());
     khz.map_or(0, u64::from)
+}
+
+fn trial_failed((step, source): vcpu::StepError) -> EngineError {
+    EngineError::Guest {
+        guest: "trial".to_owned(),
+        step,
+        source,
+    }
 }
 
 fn lp_error(lp: usize, step: &'static str, source: io::Error) -> EngineError {

@@ -247,6 +247,7 @@ pub(super) fn restrict(refusal: &'static Refusal, lp: LpId) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kvm::entry::EntryTime;
     use crate::kvm::kick::{self, Caller, Kicker};
     use rustix::process::{Resource, Rlimit, setrlimit};
     use std::arch::asm;
@@ -270,7 +271,7 @@ mod tests {
         let refusal = Refusal::none_yet();
         let result = thread::scope(|scope| {
             let thread = scope.spawn(move || {
-                let (kicker, caller) = Kicker::new().unwrap();
+                let (kicker, caller) = Kicker::new(EntryTime::default()).unwrap();
                 restrict(refusal, LpId(7)).unwrap();
                 act(&kicker, &caller)
             });

@@ -1,5 +1,6 @@
 //! What the dispatchers of a run share: the scheduler under its lock, the VPs, and how everybody is called.
 
+use super::entry::EntryTime;
 use super::idle::{Asleep, Beds};
 use super::interrupts::Mailbox;
 use super::kick::{Caller, Kicker};
@@ -23,6 +24,8 @@ use std::thread;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    /// What it takes to enter a VP and to leave it.
+    pub(super) entry: EntryTime,
     /// Every decision is taken under this lock, with the clock read inside it.
     pub(super) scheduler: Mutex<Core>,
     /// Where LPs sleep while they are idle.
@@ -88,6 +91,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn new(
         clock: Clock,
+        entry: EntryTime,
         scheduler: Scheduler,
         seed: u64,
         vps: Vec<Vcpu>,
@@ -96,6 +100,7 @@ impl Shared {
         let lps = scheduler.machine().config().topology.lps() as usize;
         Shared {
             clock,
+            entry,
             scheduler: Mutex::new(Core {
                 scheduler,
                 demands: Vec::new(),
@@ -250,7 +255,7 @@ impl Shared {
 
     fn settle_here(&self, open: &[&Mutex<Vcpu>]) -> Result<(), SetUpError> {
         const EACH: Nanos = Nanos::from_millis(20);
-        let (kicker, _) = Kicker::new().map_err(|e| ("create a timer", e))?;
+        let (kicker, _) = Kicker::new(self.entry).map_err(|e| ("create a timer", e))?;
         self.restrict(LpId(0))?;
         for vcpu in open {
             lock(vcpu).settle(&kicker, self.clock.now() + EACH);

@@ -31,6 +31,11 @@ impl HostTime {
         }
     }
 
+    /// The engine's clock.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     fn reference(&self) -> Option<MutexGuard<'_, Reference>> {
         let reference = self.reference.as_ref()?;
         Some(reference.lock().unwrap_or_else(PoisonError::into_inner))

@@ -46,11 +46,11 @@ pub(crate) struct Stay {
     pub(crate) times: Times,
 }
 
-/// CPU time of the thread that runs a VP, from when it was first given an
-/// interrupt or entered until it last left or was served.
-#[derive(Clone, Copy, Debug, Default)]
+/// CPU time of the thread that runs a VP, from when its timer is armed until it
+/// last left or was served. A VP that is called away before it enters has none.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    begun: Option<Nanos>,
+    begun: Nanos,
     entered: Nanos,
     /// As it stands at the end.
     pub(crate) ended: Nanos,
@@ -60,13 +60,17 @@ pub(crate) struct Times {
 
 impl Times {
     /// What follows is done for the VP.
-    fn begin(&mut self) {
-        self.begun.get_or_insert_with(thread_cpu);
+    fn begin() -> Times {
+        Times {
+            begun: thread_cpu(),
+            entered: Nanos::ZERO,
+            ended: Nanos::ZERO,
+            guest: Nanos::ZERO,
+        }
     }
 
     fn enter(&mut self) {
         self.entered = thread_cpu();
-        self.begun.get_or_insert(self.entered);
     }
 
     fn leave(&mut self) {
@@ -78,10 +82,9 @@ impl Times {
         self.ended = thread_cpu();
     }
 
-    /// What the VP is charged: inside KVM_RUN, and serving its intercepts and interrupts.
+    /// What the VP is charged: arming its timer, inside KVM_RUN, and serving its intercepts and interrupts.
     pub(crate) fn ran(&self) -> Nanos {
-        self.begun
-            .map_or(Nanos::ZERO, |begun| self.ended.since(begun))
+        self.ended.since(self.begun)
     }
 }
 
@@ -188,7 +191,9 @@ impl Vcpu {
     }
 
     /// Runs the VP on the calling thread, and serves what it asks for, until
-    /// `deadline`, until called away, or until it wants something else.
+    /// `deadline`, until called away, or until it wants something else. Unless
+    /// it is called away it stays for an entry time at least, so that it gets
+    /// into its guest however soon the deadline is.
     pub(crate) fn run(&mut self, kicker: &Kicker, deadline: Nanos) -> Stay {
         // AtomicU8 has the layout of u8. The byte lies in the mapping that
         // `self.fd` owns until it is dropped, beyond `retract` below. Kernel and
@@ -196,9 +201,10 @@ impl Vcpu {
         // is shared memory by KVM's own design, and no Rust code reads it.
         let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
         let handshake = kicker.handshake();
-        let deadline = self.desk.clock().to_monotonic(deadline);
+        let mut times = Times::begin();
+        let least = monotonic() + kicker.entry().total().0;
+        let deadline = self.desk.clock().to_monotonic(deadline).max(least);
         handshake.publish(immediate_exit.cast::<AtomicU8>(), deadline); // K1
-        let mut times = Times::default();
         let left = self.run_published(kicker, deadline, &mut times);
         handshake.retract(); // K7
         self.fd.set_kvm_immediate_exit(0);
@@ -207,16 +213,14 @@ impl Vcpu {
         Stay { left, times }
     }
 
-    fn run_published(&mut self, kicker: &Kicker, deadline: u64, times: &mut Times) -> Left {
+    fn run_published(&mut self, kicker: &Kicker, mut deadline: u64, times: &mut Times) -> Left {
+        let handshake = kicker.handshake();
         loop {
             // K2. Armed anew on every pass: a signal of an earlier dispatch may
             // have come in the place of this one's.
             kicker.arm(deadline);
-            if kicker.handshake().due(monotonic()) {
+            if handshake.requested() {
                 return Left::Kicked; // K3
-            }
-            if self.interrupts.waiting() {
-                times.begin();
             }
             if let Err(error) = self.interrupts.inject(&mut self.fd, self.desk.counters()) {
                 return Left::Failed(error);
@@ -244,8 +248,17 @@ impl Vcpu {
                     }
                 }
             }
-            if kicker.handshake().due(monotonic()) {
+            let now = monotonic();
+            // Whoever was in a guest has left it, too, which takes CPU time inside KVM_RUN.
+            let entered = times.guest >= kicker.entry().leave;
+            if handshake.requested() || handshake.due(now) && entered {
                 return Left::Kicked; // K6
+            }
+            if handshake.due(now) {
+                // The host took the CPU away until the deadline had come.
+                deadline = now + kicker.entry().total().0;
+                handshake.postpone(deadline);
+                self.fd.set_kvm_immediate_exit(0);
             }
         }
     }

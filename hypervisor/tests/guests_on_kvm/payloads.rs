@@ -71,7 +71,7 @@ fn fixed_work() {
         assert!(done > began + units, "VP {vp}: {began} to {done}");
     }
     let slept = keep.happened.iter();
-    let slept = slept.filter(|(vp, what)| *vp == VpId(1) && *what == What::Slept);
+    let slept = slept.filter(|it| it.vp == VpId(1) && it.what == What::Slept);
     // Nine pauses, and for good.
     assert_eq!(slept.count(), 10);
     let (began, done) = (

@@ -8,8 +8,8 @@ use apportion_hypervisor::{
     Said, SimulatorSpec, host,
 };
 use apportion_scheduler::{
-    AdmissionError, Controls, Entry, GuestId, Nanos, PolicyKind, ReserveModel, VpId, Weight,
-    WeightScope, What,
+    AdmissionError, Controls, Entry, GuestId, Happened, Nanos, PolicyKind, ReserveModel, Weight,
+    WeightScope,
 };
 use std::error::Error;
 
@@ -17,7 +17,7 @@ use std::error::Error;
 #[derive(Default)]
 pub(crate) struct Keep {
     pub(crate) dispatches: Vec<Dispatch>,
-    pub(crate) happened: Vec<(VpId, What)>,
+    pub(crate) happened: Vec<Happened>,
     pub(crate) changed_at: Vec<Nanos>,
     pub(crate) decisions: Vec<Entry>,
     pub(crate) idle: Nanos,
@@ -38,7 +38,7 @@ impl Observer for Keep {
             LogEntry::Dispatch(dispatch) => self.dispatches.push(dispatch),
             LogEntry::Idle { start, end, .. } => self.idle += end.since(start),
             LogEntry::GuestCrashed { guest, .. } => self.crashed.push(guest),
-            LogEntry::Vp(happened) => self.happened.push((happened.vp, happened.what)),
+            LogEntry::Vp(happened) => self.happened.push(happened),
             LogEntry::VpAdded { at, .. }
             | LogEntry::GuestStopped { at, .. }
             | LogEntry::ControlsChanged { at, .. }
