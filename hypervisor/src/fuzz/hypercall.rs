@@ -4,8 +4,9 @@ use super::{Input, assert_shown, memory};
 use crate::clock::Clock;
 use crate::counters::{Intercept, VpSnapshot};
 use crate::guest::{GuestMemory, Request};
+use crate::kvm::endings::{ENDING_COSTS, ENDINGS_SAVED};
 use crate::kvm::guest_log::GuestLog;
-use crate::kvm::intercepts::{Desk, ENDING_COSTS, ENDINGS_SAVED, Intercepted, Left, Want};
+use crate::kvm::intercepts::{Desk, Intercepted, Left, Want};
 use crate::kvm::time::{GuestTime, HostTime};
 use apportion_abi::hypercall::{Call, FOREVER, LOG_LINE, PORT, Status};
 use apportion_abi::layout;
@@ -60,7 +61,13 @@ impl Session {
         let log = Arc::new(GuestLog::new(GuestId(0)));
         Session {
             vp,
-            desk: Desk::new(vp, memory.clone(), Arc::new(time), log.clone()),
+            desk: Desk::new(
+                vp,
+                memory.clone(),
+                Arc::new(time),
+                log.clone(),
+                Arc::default(),
+            ),
             memory,
             log,
             clock,
@@ -168,6 +175,9 @@ impl Session {
         }
         // What it saved, and what it earned since.
         assert!(self.endings <= ENDINGS_SAVED + self.ran.0 / ENDING_COSTS.0);
+        // The guest has been there for no longer than the engine's clock runs. One more sleeps for less than it costs.
+        let lived = self.clock.now().0 / ENDING_COSTS.0;
+        assert!(self.endings <= ENDINGS_SAVED + 1 + lived);
     }
 
     /// A sleep that may be over at once costs what any end of a dispatch does.

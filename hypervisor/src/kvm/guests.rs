@@ -1,5 +1,6 @@
 //! The guests of a run as the root sees them: built before anything runs, looked after while they do.
 
+use super::endings::Endings;
 use super::entry::{self, EntryTime};
 use super::guest_log::GuestLog;
 use super::intercepts::{Desk, Left};
@@ -181,7 +182,8 @@ impl Builder<'_> {
         let memory = memory(start)?;
         let vm = vcpu::build_vm(self.kvm, &memory)?;
         let time = Arc::new(GuestTime::begin(self.time.clone()));
-        let desk = Desk::new(0, memory, time, Arc::new(GuestLog::new(GuestId(0))));
+        let log = Arc::new(GuestLog::new(GuestId(0)));
+        let desk = Desk::new(0, memory, time, log, Arc::default());
         let (vcpu, _) = Vcpu::new(&vm, self.model(Processor::Host), 0, desk)?;
         Ok((vm, vcpu))
     }
@@ -205,10 +207,12 @@ impl Builder<'_> {
         let vm = vcpu::build_vm(self.kvm, &memory)?;
         let time = Arc::new(GuestTime::begin(self.time.clone()));
         let log = Arc::new(GuestLog::new(id));
+        let endings: Arc<Endings> = Arc::default();
         let mut vcpus = Vec::new();
         let mut tells_time = true;
         for index in 0..numbers.len() as u32 {
-            let desk = Desk::new(index, memory.clone(), time.clone(), log.clone());
+            let (memory, time, log) = (memory.clone(), time.clone(), log.clone());
+            let desk = Desk::new(index, memory, time, log, endings.clone());
             let (vcpu, reads_host) = Vcpu::new(&vm, model, spec.ticks, desk)?;
             tells_time &= reads_host;
             vcpus.push(vcpu);

@@ -1,5 +1,6 @@
 //! What a VP's exits lead to: hypercalls are served, whatever nobody serves ends the guest.
 
+use super::endings::{ENDING_COSTS, ENDINGS_SAVED, Endings};
 use super::guest_log::GuestLog;
 use crate::clock::Clock;
 use crate::counters::{Intercept, VpCounters};
@@ -10,12 +11,6 @@ use apportion_scheduler::Nanos;
 use kvm_ioctls::VcpuExit;
 use std::io;
 use std::sync::Arc;
-
-/// A VP may end a dispatch of its own will once per so much of its CPU time:
-/// recording each costs the root, whose time is everybody's.
-pub(crate) const ENDING_COSTS: Nanos = Nanos::from_micros(100);
-/// What it may save up.
-pub(crate) const ENDINGS_SAVED: u64 = 16;
 
 /// Why a VP left its LP.
 #[derive(Debug)]
@@ -64,8 +59,10 @@ pub(crate) struct Desk {
     time: Arc<GuestTime>,
     log: Arc<GuestLog>,
     counters: Arc<VpCounters>,
-    /// CPU time that may be spent on ending dispatches, in units of [`ENDING_COSTS`] ns.
+    /// CPU time of the VP that may be spent on ending dispatches, [`ENDING_COSTS`] each.
     saved: Nanos,
+    /// What all VPs of the guest may spend.
+    endings: Arc<Endings>,
 }
 
 impl Desk {
@@ -74,6 +71,7 @@ impl Desk {
         memory: Arc<GuestMemory>,
         time: Arc<GuestTime>,
         log: Arc<GuestLog>,
+        endings: Arc<Endings>,
     ) -> Desk {
         Desk {
             index,
@@ -82,6 +80,7 @@ impl Desk {
             log,
             counters: Arc::default(),
             saved: Nanos(ENDING_COSTS.0 * ENDINGS_SAVED),
+            endings,
         }
     }
 
@@ -109,31 +108,27 @@ impl Desk {
         self.saved = (self.saved + guest + service).min(most);
     }
 
-    /// Whether the VP has saved up enough to end a dispatch; it is spent then.
-    fn affords_ending(&mut self) -> bool {
-        let enough = self.saved >= ENDING_COSTS;
-        if enough {
-            self.saved = self.saved - ENDING_COSTS;
-        }
-        enough
-    }
-
-    /// The VP goes on wanting to run: ends its dispatch where it may.
+    /// The VP goes on wanting to run: ends its dispatch where it and its guest have saved up enough, which is spent then.
     fn end(&mut self, want: Want) -> Intercepted {
-        if self.affords_ending() {
+        if self.saved >= ENDING_COSTS && self.endings.end(self.clock().now()) {
+            self.saved = self.saved - ENDING_COSTS;
             return Intercepted::Left(Left::Wants(want));
         }
         self.counters.ignored.add(1);
         Intercepted::Served
     }
 
-    /// The VP sleeps: for some time at least, where it does that too often.
+    /// The VP sleeps: for some time at least, where it does that too often, or its guest.
     fn sleep(&mut self, until: Option<Nanos>) -> Intercepted {
         let now = self.clock().now();
-        let least = match self.affords_ending() {
-            true => now,
+        let own = match self.saved >= ENDING_COSTS {
+            true => {
+                self.saved = self.saved - ENDING_COSTS;
+                now
+            }
             false => now + ENDING_COSTS,
         };
+        let least = self.endings.sleep(now).max(own);
         Intercepted::Left(Left::Wants(Want::Sleep { until, least }))
     }
 

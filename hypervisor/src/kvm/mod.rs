@@ -2,6 +2,7 @@
 
 mod census;
 mod dispatcher;
+pub(crate) mod endings;
 mod entry;
 pub(crate) mod guest_log;
 mod guests;

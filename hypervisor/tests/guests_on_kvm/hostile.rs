@@ -4,15 +4,19 @@
 use crate::kvm_only::Test;
 use crate::rig::{Keep, burners, guest, lps, run};
 use apportion_hypervisor::counters::{Intercept, VpSnapshot};
-use apportion_hypervisor::dispatch_log::Reason;
-use apportion_hypervisor::{Attack, Payload, RunOutcome};
-use apportion_scheduler::{GuestId, Nanos, PolicyKind, VpId};
+use apportion_hypervisor::dispatch_log::{Dispatch, Reason};
+use apportion_hypervisor::{Attack, Payload, RunOutcome, RunSpec};
+use apportion_scheduler::{GuestId, Nanos, PolicyKind, Reserve, VpId};
 
-pub(crate) const TESTS: [Test; 5] = [
+pub(crate) const TESTS: [Test; 6] = [
     ("attacks_that_kill_their_guest_are_named", deadly),
     ("attacks_that_go_on_cost_nobody_else_anything", endless),
     ("a_storm_of_hypercalls_is_charged_to_its_guest", storm),
     ("a_storm_of_sleeps_ends_few_dispatches", sleeps),
+    (
+        "a_storm_of_many_vps_ends_no_more_dispatches_than_one_of_one",
+        storms_of_many,
+    ),
     ("a_guest_that_floods_the_log_is_not_heard", flood),
 ];
 
@@ -124,6 +128,56 @@ fn storm() {
     assert!((charged - spent).abs() < 0.01 * spent, "{charged}, {spent}");
     let all = spent + keep.sum(|d| d.ran.0, 0..3);
     assert!((100.0 * spent / all - 25.0).abs() < 1.5);
+}
+
+/// Storms of 1, 8 and 64 VPs of one guest, beside one that has a reserve of 90 % of the one LP, and alone on all LPs.
+fn storms_of_many() {
+    println!("\nattack        VPs  LPs  reserved %  dispatches  ended by the guest  at the most");
+    for attack in [Attack::IdleStorm, Attack::NotifyStorm] {
+        for vps in [1, 8, 64] {
+            let mut spec = burners(1, PolicyKind::Fair, &[(1, 100)]);
+            spec.guests[0].controls.reserve = Reserve::from_percent(90.0).unwrap();
+            let storm = guest("storm", vps, 100, Payload::Hostile { attack });
+            spec.guests.push(storm.clone());
+            let (keep, outcome) = run(&spec);
+            let delivered = keep.sum(|d| d.ran.0, 0..=vps) + keep.idle.0 as f64;
+            let reserved = 100.0 * keep.sum(|d| d.ran.0, 0..1) / delivered;
+            assert_few_ended(attack, &spec, &keep, &outcome, reserved);
+            // 0.5 pp of 1.6 s are 8 ms: what a VP is behind with kicks that are 7 ms late, in slices of 1 ms.
+            assert!(
+                reserved >= 89.5,
+                "{}, {vps} VPs: {reserved} %",
+                attack.name()
+            );
+
+            let mut spec = burners(lps(), PolicyKind::Fair, &[]);
+            spec.guests.push(storm);
+            let (keep, outcome) = run(&spec);
+            assert_few_ended(attack, &spec, &keep, &outcome, 0.0);
+        }
+    }
+}
+
+/// What the guest had saved, one dispatch in each 100 us, and one for each VP that sleeps and has not paid for that yet.
+fn assert_few_ended(
+    attack: Attack,
+    spec: &RunSpec,
+    keep: &Keep,
+    outcome: &RunOutcome,
+    reserved: f64,
+) {
+    let vps = spec.guests.last().unwrap().vps;
+    let ended = |d: &&Dispatch| matches!(d.reason, Reason::Idle | Reason::Hypercall);
+    let ended = keep.dispatches.iter().filter(ended).count() as u64;
+    let lived = outcome.stopped.since(outcome.start);
+    let most = 16 + u64::from(vps) + lived.0 / 100_000;
+    println!(
+        "{:12} {vps:4} {:4}  {reserved:10.2}  {:10}  {ended:18}  {most:11}",
+        attack.name(),
+        spec.lps,
+        keep.dispatches.len(),
+    );
+    assert!(ended <= most, "{ended} of {most}");
 }
 
 /// Once per 100 us of its time, whether it slept or ran: that is what recording each may cost.
