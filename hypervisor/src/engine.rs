@@ -287,6 +287,16 @@ pub enum EngineError {
         /// The system's answer.
         source: io::Error,
     },
+    /// A dispatcher panicked, which is a fault of ours; the run was stopped at once.
+    #[error("LP {lp}: its dispatcher panicked: {message}{}", refused_too(*.refused))]
+    Panicked {
+        /// Where.
+        lp: u32,
+        /// What the panic said.
+        message: String,
+        /// The number on x86-64 of a system call that a dispatcher was refused, before or by the panic.
+        refused: Option<u32>,
+    },
     /// A dispatcher asked the kernel for something that it has no business with; it was refused.
     #[error(
         "LP {lp}: its dispatcher made system call {call}, which it may not, and was refused: either a guest broke out \
@@ -306,6 +316,15 @@ pub enum EngineError {
     /// The observer refused an entry.
     #[error("cannot record the run: {0}")]
     Observer(Box<dyn StdError + Send + Sync>),
+}
+
+fn refused_too(call: Option<u32>) -> String {
+    let told = |call| {
+        format!(
+            " (system call {call} was refused, too: a panic's backtrace makes some, run without RUST_BACKTRACE to see)"
+        )
+    };
+    call.map(told).unwrap_or_default()
 }
 
 /// Runs guests.

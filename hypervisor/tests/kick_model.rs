@@ -44,6 +44,8 @@ struct Machine {
     entry: Condvar,
     handshake: Handshake,
     immediate_exit: AtomicU8,
+    /// Interrupts that others have left for the VP.
+    mailbox: AtomicU8,
     /// What the handler does to `immediate_exit`; a broken handler leaves it alone.
     handler_marks: bool,
 }
@@ -56,6 +58,7 @@ impl Machine {
             entry: Condvar::new(),
             handshake: Handshake::new(),
             immediate_exit: AtomicU8::new(0),
+            mailbox: AtomicU8::new(0),
             handler_marks,
         })
     }
@@ -78,6 +81,26 @@ impl Machine {
     fn call(&self) {
         self.handshake.request();
         self.signal(0);
+    }
+
+    fn post(&self) {
+        self.mailbox.store(1, SeqCst);
+        self.handshake.nudge();
+        self.signal(0);
+    }
+
+    /// K2: what was left for the VP, if it was nudged. A signal may come between the steps.
+    fn take_mail(&self) -> u8 {
+        let thread = self.thread.lock().unwrap();
+        let nudged = self.handshake.take_nudge();
+        drop(thread);
+        if !nudged {
+            return 0;
+        }
+        let thread = self.thread.lock().unwrap();
+        self.immediate_exit.store(0, SeqCst);
+        drop(thread);
+        self.mailbox.swap(0, SeqCst)
     }
 
     /// KVM_RUN: back at once or with the next signal; whether the VP was entered.
@@ -261,6 +284,40 @@ fn a_call_while_the_lp_leaves_its_vp_for_a_moment_is_not_lost() {
         let caller = machine.clone();
         thread::spawn(move || caller.call());
         assert!(dispatch_with_a_timer(&machine, FIRST));
+    });
+}
+
+#[test]
+fn an_interrupt_at_any_moment_reaches_its_vp_in_the_same_dispatch() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let poster = machine.clone();
+        thread::spawn(move || poster.post());
+        machine.publish(NEVER);
+        while machine.take_mail() == 0 {
+            assert!(!machine.requested());
+            machine.kvm_run();
+        }
+    });
+}
+
+#[test]
+fn a_call_while_an_interrupt_is_taken_is_not_lost() {
+    explore(|| {
+        let machine = Machine::new(true);
+        let (poster, caller) = (machine.clone(), machine.clone());
+        thread::spawn(move || poster.post());
+        thread::spawn(move || caller.call());
+        machine.publish(NEVER);
+        loop {
+            machine.take_mail();
+            if machine.requested() {
+                break;
+            }
+            machine.kvm_run();
+        }
+        machine.retract();
+        assert!(machine.handshake.take_request());
     });
 }
 

@@ -11,6 +11,7 @@ use apportion_scheduler::{After, Decision, LpId, Nanos, VpId, VpState};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::Sender;
+use std::thread;
 use std::time::Duration;
 
 /// How often each LP reports what it lost and the largest lag.
@@ -90,6 +91,18 @@ impl Sample {
     }
 }
 
+/// Ends the run where a dispatcher panics: nobody would do any more what its LP owes to VPs.
+struct StopOnPanic<'a>(&'a Shared);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.panicked.store(true, SeqCst);
+            self.0.stop();
+        }
+    }
+}
+
 /// One LP's dispatcher.
 pub(crate) struct Dispatcher<'a> {
     pub(crate) shared: &'a Shared,
@@ -104,6 +117,8 @@ impl Dispatcher<'_> {
     /// The thread's whole life: says through `ready` how setting up went, waits
     /// for the guests to be started, dispatches until stopped.
     pub(crate) fn run(mut self, ready: Sender<(LpId, Result<(), SetUpError>)>) {
+        // Dropped last: no lock is held any more then.
+        let _stop = StopOnPanic(self.shared);
         let (kicker, answer) = match self.set_up() {
             Ok(kicker) => (Some(kicker), Ok(())),
             Err(error) => (None, Err(error)),

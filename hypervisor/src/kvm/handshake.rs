@@ -21,6 +21,8 @@ pub(super) struct Handshake {
     deadline: AtomicU64,
     /// Somebody wants the dispatcher to decide anew.
     request: AtomicBool,
+    /// Somebody has left something for the VP: it is to leave KVM_RUN for a moment.
+    nudge: AtomicBool,
 }
 
 impl Handshake {
@@ -30,6 +32,7 @@ impl Handshake {
             entering: AtomicPtr::new(null_mut()),
             deadline: AtomicU64::new(u64::MAX),
             request: AtomicBool::new(false),
+            nudge: AtomicBool::new(false),
         }
     }
 
@@ -73,14 +76,27 @@ impl Handshake {
         self.request.store(true, SeqCst);
     }
 
+    /// From any thread: has the VP take what was left for it. A signal to its thread must follow.
+    pub(super) fn nudge(&self) {
+        self.nudge.store(true, SeqCst);
+    }
+
+    /// K2, by the dispatcher, once the timer is armed. Where it was nudged,
+    /// `immediate_exit` is to be cleared after that and before K3, and then
+    /// what was left is to be taken.
+    pub(super) fn take_nudge(&self) -> bool {
+        // Nearly always there is none, and then it is not written to.
+        self.nudge.load(SeqCst) && self.nudge.swap(false, SeqCst)
+    }
+
     /// In the signal handler, on the dispatcher's thread: if there is a reason
-    /// to leave, KVM_RUN is made to return at once even where it has not been
+    /// to leave KVM_RUN, be it for a moment, KVM_RUN is made to return at once even where it has not been
     /// entered yet.
     ///
     /// `mark` sets the byte behind the published pointer.
     pub(super) fn on_signal(&self, now: u64, mark: impl FnOnce(*mut AtomicU8)) {
         let entering = self.entering.load(SeqCst);
-        if !entering.is_null() && self.due(now) {
+        if !entering.is_null() && (self.due(now) || self.nudge.load(SeqCst)) {
             mark(entering);
         }
     }

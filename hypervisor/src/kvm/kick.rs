@@ -42,10 +42,38 @@ pub(crate) fn install_handler() -> io::Result<()> {
         .map_err(|e| io::Error::from_raw_os_error(e.errno()))
 }
 
+/// A POSIX timer that signals one thread.
+#[derive(Clone, Copy, Debug)]
+struct Timer(libc::timer_t);
+
+// SAFETY: for a timer of SIGEV_THREAD_ID the handle is a number that the kernel gave, in the guise of a pointer. Any
+// thread of the process may set such a timer, and one that was deleted gives EINVAL.
+unsafe impl Send for Timer {}
+// SAFETY: as above.
+unsafe impl Sync for Timer {}
+
+impl Timer {
+    /// One signal at `deadline`, in ns, or after so many where `flags` lacks TIMER_ABSTIME. Replaces the last one.
+    fn set(self, flags: c_int, deadline: u64) -> c_int {
+        let value = libc::itimerspec {
+            // No interval: one shot.
+            // SAFETY: timespec is plain data, valid when zero.
+            it_interval: unsafe { zeroed() },
+            it_value: libc::timespec {
+                tv_sec: (deadline / 1_000_000_000) as libc::time_t,
+                tv_nsec: (deadline % 1_000_000_000) as libc::c_long,
+            },
+        };
+        // SAFETY: `value` is valid for the call; for the handle see above.
+        unsafe { timer_settime(self.0, flags, &value, null_mut()) }
+    }
+}
+
 /// How other threads reach a dispatcher.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     handshake: Arc<Handshake>,
+    timer: Timer,
     process: libc::pid_t,
     thread: libc::pid_t,
     /// Counts the thread's CPU time.
@@ -76,10 +104,24 @@ impl Caller {
     /// Makes the dispatcher leave its VP and decide anew.
     pub(crate) fn call(&self) {
         self.handshake.request();
+        self.signal();
+    }
+
+    /// Makes the dispatcher's VP leave KVM_RUN for a moment, to take what was left for it.
+    pub(super) fn nudge(&self) {
+        self.handshake.nudge();
+        self.signal();
+    }
+
+    fn signal(&self) {
         // SAFETY: tgkill touches no memory; a thread that has ended gives ESRCH,
         // and then there is nobody left to call.
-        unsafe {
-            libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGRTMIN());
+        let sent =
+            unsafe { libc::syscall(libc::SYS_tgkill, self.process, self.thread, SIGRTMIN()) };
+        if sent != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN) {
+            // As many signals wait as the user may have (RLIMIT_SIGPENDING). The timer's has had its place since the
+            // timer was created. The deadline that this replaces is armed again at K2, where it is still wanted.
+            self.timer.set(0, 1);
         }
     }
 }
@@ -88,7 +130,7 @@ impl Caller {
 #[derive(Debug)]
 pub(crate) struct Kicker {
     handshake: Arc<Handshake>,
-    timer: libc::timer_t,
+    timer: Timer,
     entry: EntryTime,
 }
 
@@ -115,8 +157,10 @@ impl Kicker {
             error => return Err(io::Error::from_raw_os_error(error)),
         }
         CURRENT.set(Arc::as_ptr(&handshake));
+        let timer = Timer(timer);
         let caller = Caller {
             handshake: handshake.clone(),
+            timer,
             process,
             thread,
             cpu_clock,
@@ -141,17 +185,7 @@ impl Kicker {
 
     /// K2: one signal at `deadline` (CLOCK_MONOTONIC), at once where it has passed. Replaces the last one.
     pub(crate) fn arm(&self, deadline: u64) {
-        let value = libc::itimerspec {
-            // No interval: one shot.
-            // SAFETY: timespec is plain data, valid when zero.
-            it_interval: unsafe { zeroed() },
-            it_value: libc::timespec {
-                tv_sec: (deadline / 1_000_000_000) as libc::time_t,
-                tv_nsec: (deadline % 1_000_000_000) as libc::c_long,
-            },
-        };
-        // SAFETY: the timer is ours, `value` is valid for the call.
-        let done = unsafe { timer_settime(self.timer, TIMER_ABSTIME, &value, null_mut()) };
+        let done = self.timer.set(TIMER_ABSTIME, deadline);
         // EINVAL for a bad timer or bad nanoseconds, neither of which can be here.
         assert_eq!(done, 0, "timer_settime: {}", io::Error::last_os_error());
     }
@@ -161,6 +195,71 @@ impl Drop for Kicker {
     fn drop(&mut self) {
         CURRENT.set(null());
         // SAFETY: created in `new`, deleted nowhere else.
-        unsafe { libc::timer_delete(self.timer) };
+        unsafe { libc::timer_delete(self.timer.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    use std::env;
+    use std::process::Command;
+    use std::sync::atomic::AtomicU8;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    /// Set for a process that may have no signals waiting.
+    const FULL: &str = "APPORTION_TEST_SIGNALS_FULL";
+
+    /// Does nothing unless the test below starts it: the limit is the whole process's.
+    #[test]
+    fn calls_where_no_signal_can_wait() {
+        if env::var(FULL).is_err() {
+            return;
+        }
+        install_handler().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let called = thread::spawn(move || {
+            let byte = AtomicU8::new(0);
+            let (kicker, caller) = Kicker::new(EntryTime::default()).unwrap();
+            kicker
+                .handshake()
+                .publish((&raw const byte).cast_mut(), u64::MAX);
+            sender.send(caller).unwrap();
+            let began = Instant::now();
+            while byte.load(SeqCst) == 0 && began.elapsed() < Duration::from_secs(10) {
+                std::hint::spin_loop();
+            }
+            kicker.handshake().retract();
+            byte.load(SeqCst)
+        });
+        let caller = receiver.recv().unwrap();
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        setrlimit(Resource::Sigpending, none).unwrap();
+        // SAFETY: tgkill touches no memory.
+        let sent =
+            unsafe { libc::syscall(libc::SYS_tgkill, caller.process, caller.thread, SIGRTMIN()) };
+        let refused = io::Error::last_os_error().raw_os_error();
+        assert_eq!((sent, refused), (-1, Some(libc::EAGAIN)));
+        caller.call();
+        assert_eq!(called.join().unwrap(), 1, "the call was lost");
+    }
+
+    #[test]
+    fn a_call_arrives_where_as_many_signals_wait_as_may() {
+        let output = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "kvm::kick::tests::calls_where_no_signal_can_wait",
+            ])
+            .env(FULL, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 }

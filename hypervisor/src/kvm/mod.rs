@@ -4,6 +4,7 @@ mod census;
 mod dispatcher;
 pub(crate) mod endings;
 mod entry;
+mod exit_byte;
 pub(crate) mod guest_log;
 mod guests;
 mod handshake;
@@ -41,6 +42,7 @@ use kvm_bindings::KVM_MAX_CPUID_ENTRIES;
 use kvm_ioctls::{Cap, Kvm};
 use root::{End, Root};
 use shared::Shared;
+use std::any::Any;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -172,76 +174,104 @@ impl Engine for KvmEngine {
         observer: &mut dyn Observer,
     ) -> Result<RunOutcome, EngineError> {
         self.check(spec)?;
-        let lp_cpus: Vec<u32> = host::cpus().into_iter().take(spec.lps as usize).collect();
         let (mut guests, shared) = self.build(spec)?;
-        let (writers, mut logs): (Vec<_>, Vec<_>) =
-            lp_cpus.iter().map(|_| dispatch_log::ring()).unzip();
-
-        thread::scope(|scope| {
-            // Whatever happens in here, an error or a panic: no dispatcher outlives it.
-            let stop = StopOnDrop(&shared);
-            let (answer, answers) = mpsc::channel();
-            let mut dispatchers = Vec::new();
-            for (lp, (&cpu, log)) in lp_cpus.iter().zip(writers).enumerate() {
-                let dispatcher = Dispatcher {
-                    shared: &shared,
-                    lp: LpId(lp as u32),
-                    cpu,
-                    log,
-                    last: None,
-                };
-                let answer = answer.clone();
-                let spawned = thread::Builder::new()
-                    .name(format!("lp{lp}"))
-                    .spawn_scoped(scope, move || dispatcher.run(answer));
-                dispatchers.push(spawned.map_err(|e| lp_error(lp, "start its dispatcher", e))?);
-            }
-            drop(answer);
-            for (lp, set_up) in answers {
-                set_up.map_err(|(step, source)| lp_error(lp.index(), step, source))?;
-            }
-
-            let mut root = Root::new(spec, &shared, &mut guests, &lp_cpus, &mut logs, observer);
-            let observed = root.observe()?;
-            let involuntary_switches = shared.involuntary_switches();
-            drop(stop);
-            let stopped = shared.clock.now();
-            for (lp, dispatcher) in dispatchers.into_iter().enumerate() {
-                dispatcher.join().map_err(|_| {
-                    lp_error(lp, "go on", io::Error::other("its dispatcher panicked"))
-                })?;
-            }
-            let finished = root.finish();
-            if let Some((lp, call)) = shared.refused() {
-                return Err(EngineError::Forbidden { lp: lp.0, call });
-            }
-            let End {
-                memory,
-                reports,
-                counters,
-                clock_error,
-            } = finished?;
-            if let Some((lp, source)) = shared.take_failure() {
-                return Err(EngineError::Run { lp: lp.0, source });
-            }
-            Ok(RunOutcome {
-                start: observed.start,
-                measured_from: observed.measured_from,
-                measured_until: observed.measured_until,
-                stopped,
-                interrupted: observed.interrupted,
-                lp_cpus: lp_cpus.clone(),
-                crashes: shared.take_crashes(),
-                steal: observed.steal,
-                involuntary_switches,
-                memory,
-                reports,
-                measured: observed.counters,
-                counters: Some(counters),
-                clock_error,
-            })
-        })
+        conduct(spec, observer, &mut guests, &shared)
     }
+}
+
+/// Runs guests that were built, from the start of their dispatchers to their end.
+fn conduct(
+    spec: &RunSpec,
+    observer: &mut dyn Observer,
+    guests: &mut Guests,
+    shared: &Shared,
+) -> Result<RunOutcome, EngineError> {
+    let lp_cpus: Vec<u32> = host::cpus().into_iter().take(spec.lps as usize).collect();
+    let (writers, mut logs): (Vec<_>, Vec<_>) =
+        lp_cpus.iter().map(|_| dispatch_log::ring()).unzip();
+    thread::scope(|scope| {
+        // Whatever happens in here, an error or a panic: no dispatcher outlives it.
+        let stop = StopOnDrop(shared);
+        let (answer, answers) = mpsc::channel();
+        let mut dispatchers = Vec::new();
+        for (lp, (&cpu, log)) in lp_cpus.iter().zip(writers).enumerate() {
+            let dispatcher = Dispatcher {
+                shared,
+                lp: LpId(lp as u32),
+                cpu,
+                log,
+                last: None,
+            };
+            let answer = answer.clone();
+            let spawned = thread::Builder::new()
+                .name(format!("lp{lp}"))
+                .spawn_scoped(scope, move || dispatcher.run(answer));
+            dispatchers.push(spawned.map_err(|e| lp_error(lp, "start its dispatcher", e))?);
+        }
+        drop(answer);
+        for (lp, set_up) in answers {
+            set_up.map_err(|(step, source)| lp_error(lp.index(), step, source))?;
+        }
+
+        let mut root = Root::new(spec, shared, guests, &lp_cpus, &mut logs, observer);
+        let observed = root.observe();
+        let involuntary_switches = shared.involuntary_switches();
+        drop(stop);
+        let stopped = shared.clock.now();
+        let mut panicked = None;
+        for (lp, dispatcher) in (0..).zip(dispatchers) {
+            if let Err(panic) = dispatcher.join() {
+                let message = panic_message(&*panic);
+                let refused = shared.refused().map(|(_, call)| call);
+                panicked.get_or_insert(EngineError::Panicked {
+                    lp,
+                    message,
+                    refused,
+                });
+            }
+        }
+        let finished = observed.and_then(|observed| Ok((observed, root.finish()?)));
+        // First: with RUST_BACKTRACE a panic looks for the names of its frames in files, which is refused.
+        if let Some(panicked) = panicked {
+            return Err(panicked);
+        }
+        if let Some((lp, call)) = shared.refused() {
+            return Err(EngineError::Forbidden { lp: lp.0, call });
+        }
+        let (observed, end) = finished?;
+        let End {
+            memory,
+            reports,
+            counters,
+            clock_error,
+        } = end;
+        if let Some((lp, source)) = shared.take_failure() {
+            return Err(EngineError::Run { lp: lp.0, source });
+        }
+        Ok(RunOutcome {
+            start: observed.start,
+            measured_from: observed.measured_from,
+            measured_until: observed.measured_until,
+            stopped,
+            interrupted: observed.interrupted,
+            lp_cpus: lp_cpus.clone(),
+            crashes: shared.take_crashes(),
+            steal: observed.steal,
+            involuntary_switches,
+            memory,
+            reports,
+            measured: observed.counters,
+            counters: Some(counters),
+            clock_error,
+        })
+    })
+}
+
+/// What a panic said.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it said nothing").to_owned()
 }
 
 /// Ends the run when it goes out of scope.
@@ -292,5 +322,95 @@ fn unavailable(errno: i32) -> EngineError {
     EngineError::Unavailable {
         reason,
         remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch_log::LogEntry;
+    use crate::engine::Flow;
+    use crate::run_spec::{GuestSpec, SimulatorSpec};
+    use apportion_abi::Payload;
+    use apportion_scheduler::{Controls, PolicyKind, ReserveModel, WeightScope};
+    use std::error::Error;
+
+    /// Takes from dispatchers what they need to know of the second VP once it has run for a while.
+    struct Saboteur<'a> {
+        shared: &'a Shared,
+        at: Nanos,
+        last: Nanos,
+    }
+
+    impl Observer for Saboteur<'_> {
+        fn entry(&mut self, entry: &LogEntry) -> Result<(), Box<dyn Error + Send + Sync>> {
+            self.last = self.last.max(entry.at());
+            Ok(())
+        }
+
+        fn decisions(
+            &mut self,
+            _: Vec<apportion_scheduler::Entry>,
+        ) -> Result<(), Box<dyn Error + Send + Sync>> {
+            Ok(())
+        }
+
+        fn tick(&mut self, now: Nanos, _: Nanos) -> Result<Flow, Box<dyn Error + Send + Sync>> {
+            if self.at == Nanos::ZERO && now.0 > 0 {
+                shared::lock(&self.shared.scheduler).demands.truncate(1);
+                self.at = now;
+            }
+            Ok(Flow::Continue)
+        }
+    }
+
+    #[test]
+    fn a_dispatcher_that_panics_ends_the_run_at_once() {
+        let Ok(mut engine) = KvmEngine::new() else {
+            println!("SKIPPED: needs KVM");
+            return;
+        };
+        if host::cpus().len() < 2 {
+            println!("SKIPPED: needs two CPUs");
+            return;
+        }
+        let guest = |lp| GuestSpec {
+            affinity: Some([LpId(lp)].into_iter().collect()),
+            ..GuestSpec::new("burner", 1, Controls::default(), Payload::Burn)
+        };
+        let spec = RunSpec {
+            lps: 2,
+            nodes: 1,
+            slice: Nanos::from_millis(1),
+            policy: PolicyKind::Fair,
+            reserve_model: ReserveModel::default(),
+            weight_scope: WeightScope::default(),
+            seed: 1,
+            changes: Vec::new(),
+            decisions: false,
+            simulator: SimulatorSpec {
+                overhead: Nanos::ZERO,
+                kick_latency: Nanos::ZERO,
+            },
+            guests: vec![guest(0), guest(1)],
+            warm_up: Nanos::ZERO,
+            duration: Nanos::from_millis(3_600_000),
+        };
+        let (mut guests, shared) = engine.build(&spec).unwrap();
+        let mut observer = Saboteur {
+            shared: &shared,
+            at: Nanos::ZERO,
+            last: Nanos::ZERO,
+        };
+        let ended = conduct(&spec, &mut observer, &mut guests, &shared);
+        let error = ended.unwrap_err().to_string();
+        // The dispatcher of the second VP, and that of the first one was called away.
+        assert!(
+            error.starts_with("LP 1: its dispatcher panicked: "),
+            "{error}"
+        );
+        assert!(error.contains("index out of bounds"), "{error}");
+        // What it did up to then is recorded.
+        assert!(observer.last >= observer.at);
     }
 }

@@ -11,7 +11,7 @@
 //! A panic with RUST_BACKTRACE shows its message and place but no frames, whose names lie in files.
 #![expect(
     unsafe_code,
-    reason = "a signal handler that answers a system call; an option of the allocator"
+    reason = "a signal handler that answers a system call; a signal mask; an option of the allocator"
 )]
 
 use super::interrupts::KVM_INTERRUPT;
@@ -202,6 +202,9 @@ extern "C" fn on_refused(_: c_int, info: *mut siginfo_t, context: *mut c_void) {
         // Only a fault leads there: the standard library's handler gives SIGSEGV back to the kernel, to end the
         // process. Refused, it would return to the same fault for ever.
         Some(_) if *rax == libc::SYS_rt_sigaction => abort(),
+        // Libc does not expect to be back: refused, the thread would hang, or call it for ever. It is no way to end with
+        // an exit code of its own choice either.
+        Some(_) if *rax == libc::SYS_exit_group => abort(),
         Some((refusal, lp)) if info.si_code == SYS_SECCOMP => {
             refusal.note(lp, *rax);
             *rax = -i64::from(libc::EPERM);
@@ -229,9 +232,43 @@ fn keep_heaps() {
 #[cfg(not(target_env = "gnu"))]
 fn keep_heaps() {}
 
+/// Signals that a dispatcher's thread takes: the kick, what the handler above answers, and its own faults.
+fn own_signals() -> [c_int; 8] {
+    use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+    [
+        SIGRTMIN(),
+        SIGSYS,
+        SIGABRT,
+        SIGSEGV,
+        SIGBUS,
+        SIGILL,
+        SIGFPE,
+        SIGTRAP,
+    ]
+}
+
+/// Leaves signals that are sent to the process, Ctrl-C say, to other threads: their handlers make calls that are
+/// refused here, to write to a pipe or to exit.
+fn block_others() -> io::Result<()> {
+    // SAFETY: the set is plain data, valid when zero, and on this thread's stack; the numbers are valid.
+    let error = unsafe {
+        let mut others: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut others);
+        for signal in own_signals() {
+            libc::sigdelset(&mut others, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &others, std::ptr::null_mut())
+    };
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// From here on, and for ever, the calling thread may make no call but those [`allowed`]; `refusal` tells if it tried.
-/// Also, it gains no privileges any more (no_new_privs).
+/// Also, it gains no privileges any more (no_new_privs), and takes no signals that are the process's.
 pub(super) fn restrict(refusal: &'static Refusal, lp: LpId) -> io::Result<()> {
+    block_others()?;
     // The first reading of a clock looks for the vDSO, in a file on some kernels: it has to be before this.
     monotonic();
     let program = program().map_err(io::Error::other)?;
@@ -351,6 +388,36 @@ mod tests {
         assert_eq!(refused, None);
     }
 
+    /// What a handler of somebody else's may do.
+    extern "C" fn writes(_: c_int, _: *mut siginfo_t, _: *mut c_void) {
+        // SAFETY: nothing is written.
+        unsafe { libc::write(-1, null(), 0) };
+    }
+
+    #[test]
+    fn a_signal_of_the_process_is_not_taken_by_a_dispatcher() {
+        register_signal_handler(libc::SIGUSR2, writes).unwrap();
+        let (tell_thread, thread_told) = mpsc::channel();
+        let (tell_sent, sent_told) = mpsc::channel();
+        let sender = thread::spawn(move || {
+            let thread: c_int = thread_told.recv().unwrap();
+            // SAFETY: tgkill touches no memory. The thread waits for the answer below.
+            let sent =
+                unsafe { libc::syscall(libc::SYS_tgkill, process::id(), thread, libc::SIGUSR2) };
+            tell_sent.send(sent).unwrap();
+        });
+        let (sent, refused) = restricted(move |_, caller| {
+            tell_thread.send(caller.thread()).unwrap();
+            sent_told.recv().unwrap()
+        });
+        sender.join().unwrap();
+        assert_eq!(sent.unwrap(), 0);
+        assert_eq!(
+            refused, None,
+            "its handler ran here, and was refused a call"
+        );
+    }
+
     #[test]
     fn where_no_filter_can_be_installed_the_error_says_what_to_do() {
         // A restricted thread cannot be restricted once more.
@@ -385,6 +452,7 @@ mod tests {
         let (result, refused) = restricted(|_, _| match &*end {
             "panic" => panic!("the reason"),
             "abort" => abort(),
+            "exit" => process::exit(3),
             // SAFETY: it ends the process.
             "fault" => unsafe { asm!("mov al, byte ptr [8]", out("al") _) },
             "blocked" => {
@@ -416,6 +484,7 @@ mod tests {
     fn a_fault_or_an_abort_ends_the_process_and_nobody_gets_round_the_handler() {
         let ends = [
             ("abort", libc::SIGABRT),
+            ("exit", libc::SIGABRT),
             ("fault", libc::SIGABRT),
             ("blocked", libc::SIGSYS),
         ];

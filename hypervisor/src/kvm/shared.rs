@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(super) callers: Vec<OnceLock<Caller>>,
     pub(super) stop: AtomicBool,
     pub(super) crashes: Mutex<Vec<Crash>>,
+    /// Whether a dispatcher has panicked; the run ends then.
+    pub(super) panicked: AtomicBool,
     /// What KVM refused, where it did; the run ends then.
     pub(super) failure: Mutex<Option<(LpId, io::Error)>>,
     /// What a dispatcher was refused, where it was; the run ends then.
@@ -114,6 +116,7 @@ impl Shared {
             seed,
             callers: (0..lps).map(|_| OnceLock::new()).collect(),
             stop: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             crashes: Mutex::new(Vec::new()),
             failure: Mutex::new(None),
             refusal: Refusal::none_yet(),
@@ -169,8 +172,8 @@ impl Shared {
     }
 
     /// Posts interrupts to all VPs of a guest. One that sleeps by its own will
-    /// wakes for them; one that runs leaves for a moment to be given them; any
-    /// other gets them when it next runs.
+    /// wakes for them; one that runs leaves KVM_RUN for a moment to be given
+    /// them, in the same dispatch; any other gets them when it next runs.
     fn post(&self, core: &mut Core, now: Nanos, guest: GuestId, count: u32) {
         let machine = core.scheduler.machine();
         let there = |vp: &VpId| machine.vp(*vp).state != VpState::Suspended;
@@ -186,7 +189,7 @@ impl Shared {
             if let VpState::Running { lp, .. } = core.scheduler.machine().vp(vp).state
                 && let Some(caller) = self.callers[lp.index()].get()
             {
-                caller.call();
+                caller.nudge();
             }
         }
     }
@@ -234,7 +237,8 @@ impl Shared {
             .filter(|(_, info)| posted(info))
             .map(|(vcpu, _)| vcpu)
             .collect();
-        if open.is_empty() || self.refused().is_some() {
+        let failed = self.refused().is_some() || self.panicked.load(SeqCst);
+        if open.is_empty() || failed {
             return Ok(());
         }
         // Not on the root's thread, which may call anything.

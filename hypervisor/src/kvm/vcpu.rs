@@ -1,9 +1,7 @@
 //! One VP as KVM knows it: made ready to enter, run until it has to leave, read after a crash.
-#![expect(
-    unsafe_code,
-    reason = "guest memory is lent to KVM; kvm_run is shared with it"
-)]
+#![expect(unsafe_code, reason = "guest memory is lent to KVM")]
 
+use super::exit_byte::ExitByte;
 use super::intercepts::{Desk, Intercepted};
 use super::interrupts::{Interrupts, Mailbox};
 use super::kick::Kicker;
@@ -17,7 +15,6 @@ use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
 
 pub(crate) use super::intercepts::{Left, Want};
 
@@ -32,6 +29,7 @@ fn step<E: Into<BoxError>>(name: &'static str) -> impl FnOnce(E) -> StepError {
 /// One VP. Its VM's memory lives as long as it does.
 #[derive(Debug)]
 pub(crate) struct Vcpu {
+    exit_byte: ExitByte,
     fd: VcpuFd,
     interrupts: Interrupts,
     desk: Desk,
@@ -133,6 +131,7 @@ impl Vcpu {
             .map_err(step("set a VP's registers"))?;
         let tells_time = tsc::pass_through(&fd).is_ok();
         let vcpu = Vcpu {
+            exit_byte: ExitByte::map(&fd).map_err(step("map what it shares with KVM"))?,
             fd,
             interrupts: Interrupts::new(ticks),
             desk,
@@ -195,19 +194,15 @@ impl Vcpu {
     /// it is called away it stays for an entry time at least, so that it gets
     /// into its guest however soon the deadline is.
     pub(crate) fn run(&mut self, kicker: &Kicker, deadline: Nanos) -> Stay {
-        // AtomicU8 has the layout of u8. The byte lies in the mapping that
-        // `self.fd` owns until it is dropped, beyond `retract` below. Kernel and
-        // signal handler store to it while `fd.run` holds the same mapping: it
-        // is shared memory by KVM's own design, and no Rust code reads it.
-        let immediate_exit = &raw mut self.fd.get_kvm_run().immediate_exit;
         let handshake = kicker.handshake();
         let mut times = Times::begin();
         let least = monotonic() + kicker.entry().total().0;
         let deadline = self.desk.clock().to_monotonic(deadline).max(least);
-        handshake.publish(immediate_exit.cast::<AtomicU8>(), deadline); // K1
+        // The byte is valid until `self` is dropped, beyond `retract` below.
+        handshake.publish(self.exit_byte.as_ptr(), deadline); // K1
         let left = self.run_published(kicker, deadline, &mut times);
         handshake.retract(); // K7
-        self.fd.set_kvm_immediate_exit(0);
+        self.exit_byte.clear();
         let service = times.ran().since(times.guest);
         self.desk.ran(times.guest, service);
         Stay { left, times }
@@ -219,6 +214,10 @@ impl Vcpu {
             // K2. Armed anew on every pass: a signal of an earlier dispatch may
             // have come in the place of this one's.
             kicker.arm(deadline);
+            if handshake.take_nudge() {
+                self.exit_byte.clear();
+                self.collect_interrupts();
+            }
             if handshake.requested() {
                 return Left::Kicked; // K3
             }
@@ -258,7 +257,7 @@ impl Vcpu {
                 // The host took the CPU away until the deadline had come.
                 deadline = now + kicker.entry().total().0;
                 handshake.postpone(deadline);
-                self.fd.set_kvm_immediate_exit(0);
+                self.exit_byte.clear();
             }
         }
     }

@@ -84,20 +84,20 @@ extern "C" fn break_out(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
 }
 
 fn refused() {
-    register_signal_handler(libc::SIGUSR1, break_out).unwrap();
+    register_signal_handler(libc::SIGTRAP, break_out).unwrap();
     let mut spec = burners(lps(), PolicyKind::Fair, &[(2, 100)]);
     spec.duration = Nanos::from_millis(30_000);
     let mut rounds = 0;
     let (keep, outcome) = run_beside(&spec, || {
         rounds += 1;
         match rounds {
-            // The root does not take the signal: a dispatcher has to.
-            10 => block_signal(libc::SIGUSR1).unwrap(),
-            11 => kill_process(getpid(), Signal::USR1).unwrap(),
+            // The root does not take the signal: a dispatcher has to. It takes its own faults', and few others.
+            10 => block_signal(libc::SIGTRAP).unwrap(),
+            11 => kill_process(getpid(), Signal::TRAP).unwrap(),
             _ => {}
         }
     });
-    unblock_signal(libc::SIGUSR1).unwrap();
+    unblock_signal(libc::SIGTRAP).unwrap();
     let error = outcome.unwrap_err();
     let EngineError::Forbidden { lp, call } = error else {
         panic!("{error}");

@@ -11,7 +11,7 @@ use apportion_hypervisor::{
 use apportion_scheduler::{Cap, GuestId, Nanos, PolicyKind, VpId, What};
 use std::sync::Arc;
 
-pub(crate) const TESTS: [Test; 12] = [
+pub(crate) const TESTS: [Test; 13] = [
     ("fixed_work_is_done_once_and_then_no_more", fixed_work),
     ("a_walk_over_memory_stays_in_its_working_set", memory),
     ("a_spinning_guest_gets_its_lock_and_says_so", spin),
@@ -22,6 +22,10 @@ pub(crate) const TESTS: [Test; 12] = [
     ("a_yielding_guest_gets_its_share", yields),
     ("all_vps_of_all_guests_read_one_clock", one_clock),
     ("interrupts_posted_are_interrupts_handled", interrupts),
+    (
+        "an_interrupt_is_taken_within_the_dispatch_that_it_meets",
+        interrupts_within_a_dispatch,
+    ),
     ("a_compatible_processor_has_less", processor),
     ("vps_that_are_added_join_their_guests", added_vps),
 ];
@@ -369,6 +373,30 @@ fn interrupts() {
         "{} of {ticks}",
         posted[0]
     );
+}
+
+fn interrupts_within_a_dispatch() {
+    let mut spec = burners(1, PolicyKind::Fair, &[(1, 100)]);
+    spec.slice = Nanos::from_millis(200);
+    let post = |at| Change {
+        at: Nanos::from_millis(at),
+        action: Action::PostInterrupts {
+            guest: GuestId(0),
+            count: 1,
+        },
+    };
+    spec.changes = (1..100).map(|turn| post(13 * turn)).collect();
+    let (keep, outcome) = run(&spec);
+    let counters = &outcome.counters.as_ref().unwrap().vps[0];
+    assert_eq!((counters.posted, counters.handled), (99, 99));
+    // Each of 99 interrupts met a dispatch of 200 ms, and none ended it.
+    for dispatch in &keep.dispatches {
+        let took = dispatch.end.since(dispatch.start);
+        assert!(
+            dispatch.reason == Reason::End || took >= spec.slice,
+            "{dispatch:?}"
+        );
+    }
 }
 
 fn processor() {
