@@ -292,7 +292,7 @@ fn assert_short_work(
         100.0 * delivered / cpu.0 as f64,
     );
     assert_eq!(empty, 0, "dispatches that did not even leave a guest");
-    // An entry time is one in which a VP works in most of some tries.
+    // A stay is planned for twice what entering and leaving take, by measurement: a VP works in most of them.
     assert!(2 * worked > ended.count(), "{worked} with work");
     // One burst at the start and one for each period, of which the first begins one to two periods after that. What the
     // last dispatch was charged beyond what it wanted pays for bursts that never came.

@@ -66,11 +66,11 @@ struct Planned {
     timer: Option<Nanos>,
 }
 
-/// When a stay is to end that begins now: at the first of `cuts`, or at `until` where they would leave less than an
-/// entry time before it. What is left of a dispatch is worth entering for.
-fn end_of_stay(until: Nanos, cuts: [Option<Nanos>; 2], entry: Nanos) -> Nanos {
+/// When a stay is to end that begins now: at the first of `cuts`, or at `until` where that would leave less than the
+/// shortest stay. What is left of a dispatch is worth entering for.
+fn end_of_stay(until: Nanos, cuts: [Option<Nanos>; 2], shortest: Nanos) -> Nanos {
     let cut = cuts.into_iter().flatten().fold(until, Nanos::min);
-    if cut + entry > until { until } else { cut }
+    if cut + shortest > until { until } else { cut }
 }
 
 /// What an LP reports every [`SAMPLE_EVERY`].
@@ -274,7 +274,7 @@ impl Dispatcher<'_> {
         } = dispatch;
         let mut vcpu = lock(&shared.vps[vp.index()]);
         self.count_dispatch(&mut vcpu, vp, start.since(ready));
-        let entry = kicker.entry().total();
+        let shortest = kicker.entry().least_stay();
         // Counted from here: what deciding took is nothing that the VP received.
         let until = until + shared.clock.now().since(start);
         let work = vcpu.work();
@@ -282,12 +282,12 @@ impl Dispatcher<'_> {
         let (left, end) = loop {
             vcpu.collect_interrupts();
             let tick = vcpu.next_tick();
-            let stay = vcpu.run(kicker, end_of_stay(until, [timer, tick], entry));
+            let stay = vcpu.run(kicker, end_of_stay(until, [timer, tick], shortest));
             self.count_stay(&stay.times);
             ran += stay.times.ran();
             let (left, end) = (stay.left, shared.clock.now());
             let by = |time: Option<Nanos>| time.is_some_and(|time| time <= end);
-            let goes_on = end + entry <= until && (by(timer) || by(tick));
+            let goes_on = end + shortest <= until && (by(timer) || by(tick));
             if !goes_on || !matches!(left, Left::Kicked) || kicker.handshake().requested() {
                 break (left, end);
             }

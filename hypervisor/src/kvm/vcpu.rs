@@ -191,12 +191,12 @@ impl Vcpu {
 
     /// Runs the VP on the calling thread, and serves what it asks for, until
     /// `deadline`, until called away, or until it wants something else. Unless
-    /// it is called away it stays for an entry time at least, so that it gets
-    /// into its guest however soon the deadline is.
+    /// it is called away it stays for the shortest stay at least, so that
+    /// it gets into its guest however soon the deadline is.
     pub(crate) fn run(&mut self, kicker: &Kicker, deadline: Nanos) -> Stay {
         let handshake = kicker.handshake();
         let mut times = Times::begin();
-        let least = monotonic() + kicker.entry().total().0;
+        let least = monotonic() + kicker.entry().least_stay().0;
         let deadline = self.desk.clock().to_monotonic(deadline).max(least);
         // The byte is valid until `self` is dropped, beyond `retract` below.
         handshake.publish(self.exit_byte.as_ptr(), deadline); // K1
@@ -255,7 +255,7 @@ impl Vcpu {
             }
             if handshake.due(now) {
                 // The host took the CPU away until the deadline had come.
-                deadline = now + kicker.entry().total().0;
+                deadline = now + kicker.entry().least_stay().0;
                 handshake.postpone(deadline);
                 self.exit_byte.clear();
             }
