@@ -6,7 +6,9 @@
 
 mod affinity;
 
-pub use affinity::{MOST_AFFINITIES, TooManyAffinities, expected_with_affinity};
+pub use affinity::{
+    MOST_AFFINITIES, TooManyAffinities, expected_of_delivered_with_affinity, expected_with_affinity,
+};
 pub use apportion_scheduler::ReserveModel;
 use apportion_scheduler::{Controls, WeightScope};
 
@@ -49,9 +51,9 @@ impl Claim {
         }
     }
 
-    /// No VP runs on two LPs at once, nor below nothing.
-    fn bounded(self) -> Claim {
-        let upper = self.upper.clamp(0.0, 1.0);
+    /// No VP runs on two LPs at once, each of which delivers `ceiling` of itself, nor below nothing.
+    fn bounded(self, ceiling: f64) -> Claim {
+        let upper = self.upper.clamp(0.0, ceiling);
         Claim {
             upper,
             // A reserve beyond the demand is not taken up.
@@ -90,20 +92,41 @@ pub fn claims(guests: &[(Controls, u32)], scope: WeightScope) -> Vec<Claim> {
 /// Reserves that exceed the LPs together are scaled down to fit, as the
 /// scheduler does when an LP is forced off line.
 pub fn expected(lps: u32, claims: &[Claim], model: ReserveModel) -> Vec<f64> {
-    let claims: Vec<Claim> = claims.iter().map(|claim| claim.bounded()).collect();
-    let capacity = f64::from(lps);
+    let single: Vec<(Claim, u32)> = claims.iter().map(|claim| (*claim, 1)).collect();
+    expected_of_delivered(lps, 1.0, &single, model)
+}
 
-    let reserved: f64 = claims.iter().map(|claim| claim.reserve).sum();
+/// As [`expected`], where an LP delivers only the part `delivered`, 0 to 1, of its wall time, and is lost for the rest.
+///
+/// The LPs hold `lps` · `delivered`, and no claim receives more than `delivered`. Reserves and caps remain parts of wall
+/// time. So a loss falls on what weights give out first, and on reserves where nothing else is left.
+///
+/// A claim comes with the number of VPs that have it, and the result is what one of them receives.
+pub fn expected_of_delivered(
+    lps: u32,
+    delivered: f64,
+    claims: &[(Claim, u32)],
+    model: ReserveModel,
+) -> Vec<f64> {
+    let claims: Vec<(Claim, f64)> = claims
+        .iter()
+        .map(|(claim, vps)| (claim.bounded(delivered), f64::from(*vps)))
+        .collect();
+    let capacity = f64::from(lps) * delivered;
+
+    let reserved: f64 = claims.iter().map(|(claim, vps)| claim.reserve * vps).sum();
     if reserved > capacity {
         let scale = capacity / reserved;
-        return claims.iter().map(|claim| claim.reserve * scale).collect();
+        let scaled = claims.iter().map(|(claim, _)| claim.reserve * scale);
+        return scaled.collect();
     }
-    let usable: f64 = claims.iter().map(|claim| claim.upper).sum();
+    let usable: f64 = claims.iter().map(|(claim, vps)| claim.upper * vps).sum();
     if usable <= capacity {
-        return claims.iter().map(|claim| claim.upper).collect();
+        return claims.iter().map(|(claim, _)| claim.upper).collect();
     }
     let level = level(capacity, &claims, model);
-    claims.iter().map(|claim| claim.at(level, model)).collect()
+    let parts = claims.iter().map(|(claim, _)| claim.at(level, model));
+    parts.collect()
 }
 
 /// The percentage of `lps` LPs that each guest should receive while none of its VPs sleeps.
@@ -146,12 +169,14 @@ pub fn guest_shares(
 ///
 /// What the claims receive together rises with the level, from less than the
 /// capacity to more. Halving goes on until the floats between the bounds run out.
-fn level(capacity: f64, claims: &[Claim], model: ReserveModel) -> f64 {
-    let worth_of_all = claims.iter().map(|claim| claim.upper / claim.weight);
+fn level(capacity: f64, claims: &[(Claim, f64)], model: ReserveModel) -> f64 {
+    let worth_of_all = claims.iter().map(|(claim, _)| claim.upper / claim.weight);
     let high = worth_of_all.fold(0.0, f64::max);
     let fits = |level| {
-        let used: f64 = claims.iter().map(|claim| claim.at(level, model)).sum();
-        used < capacity
+        let used = claims
+            .iter()
+            .map(|(claim, vps)| claim.at(level, model) * vps);
+        used.sum::<f64>() < capacity
     };
     bisect(0.0, high, fits).0
 }

@@ -26,15 +26,18 @@ pub(crate) struct Cells {
     borders: Vec<Nanos>,
     cells: Vec<Cell>,
     vps: usize,
+    /// LPs that are told apart, 0 where none is.
+    lps: usize,
 }
 
 impl Cells {
-    /// For `vps` VPs that start at `start`, and `changes` at these times after measuring begins.
+    /// For `vps` VPs that start at `start` on `lps` LPs that are told apart, and `changes` at these times after
+    /// measuring begins.
     pub(crate) fn new(
         start: Nanos,
         measured: Range<Nanos>,
         changes: &[Nanos],
-        vps: usize,
+        (vps, lps): (usize, usize),
     ) -> Cells {
         let warm_up = measured.start.since(start);
         let before = (1..warm_up.0.div_ceil(BIN.0)).map(|bin| measured.start - Nanos(bin * BIN.0));
@@ -58,6 +61,7 @@ impl Cells {
             borders,
             cells: Vec::new(),
             vps,
+            lps,
         }
     }
 
@@ -69,7 +73,12 @@ impl Cells {
         while self.cells.len() <= index {
             let from = self.cells.len();
             self.cells.push(Cell {
-                sums: Window::empty(self.borders[from], self.borders[from + 1], self.vps),
+                sums: Window::empty(
+                    self.borders[from],
+                    self.borders[from + 1],
+                    self.vps,
+                    self.lps,
+                ),
                 precision: Precision::default(),
             });
         }
@@ -88,7 +97,7 @@ impl Cells {
         if let Some(cell) = self.cells.get_mut(index - 1) {
             let end = std::mem::replace(&mut cell.sums.end, at);
             let rest = Cell {
-                sums: Window::empty(at, end, self.vps),
+                sums: Window::empty(at, end, self.vps, self.lps),
                 precision: Precision::default(),
             };
             self.cells.insert(index, rest);
@@ -155,7 +164,7 @@ mod tests {
     #[test]
     fn a_cut_divides_what_comes_from_what_has_been() {
         let ms = Nanos::from_millis;
-        let mut cells = Cells::new(ms(1000), ms(1000)..ms(1200), &[], 0);
+        let mut cells = Cells::new(ms(1000), ms(1000)..ms(1200), &[], (0, 0));
         let idle = |cells: &mut Cells, from, to| {
             cells.spread(ms(from), ms(to), |window, part| window.idle += part);
         };
@@ -180,7 +189,7 @@ mod tests {
     #[test]
     fn borders_are_those_of_bins_changes_and_steps() {
         let ms = Nanos::from_millis;
-        let cells = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], 0);
+        let cells = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], (0, 0));
         let told: Vec<u64> = cells.borders.iter().map(|at| at.0 / 1_000_000).collect();
         let steps = (0..13).map(|step| 1123 + 10 * step);
         let mut expected: Vec<u64> = [730, 800, 900, 1000, 1100, 1200, 1250]
@@ -189,11 +198,11 @@ mod tests {
             .collect();
         expected.sort_unstable();
         assert_eq!(told, expected);
-        let whole = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], 0);
+        let whole = Cells::new(ms(730), ms(1000)..ms(1250), &[ms(123)], (0, 0));
         let (warm_up, measured) = whole.close(ms(1250));
         assert_eq!((warm_up.len(), measured.len()), (3, expected.len() - 1 - 3));
         assert_eq!(measured.last().unwrap().sums.end, ms(1250));
-        let interrupted = Cells::new(ms(0), ms(100)..ms(350), &[], 0);
+        let interrupted = Cells::new(ms(0), ms(100)..ms(350), &[], (0, 0));
         let (warm_up, measured) = interrupted.close(ms(199));
         assert_eq!((warm_up.len(), measured.len()), (1, 0));
     }

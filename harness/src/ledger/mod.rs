@@ -5,6 +5,7 @@
 
 mod cells;
 mod closed;
+mod delivery;
 mod idleness;
 mod oracle;
 mod outlook;
@@ -31,7 +32,7 @@ pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
 pub(crate) use outlook::Outlook;
 pub(crate) use wakes::{Wake, periodic_burst};
-pub(crate) use window::{VpSums, Window};
+pub(crate) use window::{LpSums, VpSums, Window};
 pub(crate) use wishes::arrivals;
 
 /// The length of the shortest window that is judged.
@@ -134,8 +135,19 @@ impl Ledger {
         if self.cells.is_none() {
             let from = at + self.spec.warm_up;
             let measured = from..from + self.spec.duration;
-            let vps = self.last_lp.len();
-            self.cells = Some(Cells::new(at, measured, &change_times(&self.spec), vps));
+            let bound = self
+                .spec
+                .guests
+                .iter()
+                .any(|guest| guest.affinity.is_some());
+            let lps = if bound { self.spec.lps as usize } else { 0 };
+            let changes = change_times(&self.spec);
+            self.cells = Some(Cells::new(
+                at,
+                measured,
+                &changes,
+                (self.last_lp.len(), lps),
+            ));
         }
         let vps = self.roster.initial_vps_of(guest);
         self.turns.extend(vps.map(|vp| (at, Turn::Begins(vp))));
@@ -198,6 +210,9 @@ impl Ledger {
             window.vps[vp].on_lp += part * end.since(start).0 as f64;
             window.vps[vp].received += part * dispatch.ran.0 as f64;
             window.vps[vp].work += part * dispatch.work as f64;
+            if let Some(lp) = window.lps.get_mut(dispatch.lp.index()) {
+                lp.received += part * dispatch.ran.0 as f64;
+            }
         });
         if let Some(cell) = cells.at(start) {
             cell.sums.vps[vp].dispatches += 1.0;
@@ -228,6 +243,9 @@ impl Ledger {
             let length = part.end.since(part.start).0 as f64;
             cells.spread(part.start, part.end, |window, share| {
                 window.idle += share * length;
+                if let Some(lp) = window.lps.get_mut(lp.index()) {
+                    lp.idle += share * length;
+                }
             });
             self.idleness.idle(lp, clip(&part, &cells.measured));
         }

@@ -1,8 +1,9 @@
 //! The promise while a run is still going on, for whoever watches: what VPs should have received since the last look.
 
 use super::oracle::Oracle;
+use super::promise::Course;
 use super::state::{State, Turn};
-use super::window::{Window, expect};
+use super::window::{LpSums, VpSums, Window};
 use super::wishes::declared_demands;
 use crate::plan::Roster;
 use apportion_hypervisor::RunSpec;
@@ -16,13 +17,17 @@ const TURNS: u32 = 200;
 #[derive(Debug)]
 pub(crate) struct Outlook {
     roster: Roster,
+    /// As it was at the last look.
     state: State,
     oracle: Oracle,
-    /// Up to here the promise is in `window`, once the guests were started.
-    now: Option<Nanos>,
-    window: Window,
-    /// Since the last look.
-    turns: u32,
+    /// Whether guests are bound to some of the LPs.
+    bound: bool,
+    /// When the last look was, once the guests were started.
+    looked: Option<Nanos>,
+    /// What the promise depends on, since then.
+    turns: Vec<(Nanos, Turn)>,
+    /// How often something happened that it depends on.
+    happened: u32,
 }
 
 impl Outlook {
@@ -32,9 +37,10 @@ impl Outlook {
             // What arrives is seen by its VP waking: looked at from close by, that is enough.
             state: State::new(spec, roster, |_| false),
             oracle: Oracle::new(spec, declared_demands(spec)),
-            now: None,
-            window: Window::empty(Nanos::ZERO, Nanos::ZERO, roster.owners.len()),
-            turns: 0,
+            bound: spec.guests.iter().any(|guest| guest.affinity.is_some()),
+            looked: None,
+            turns: Vec::new(),
+            happened: 0,
         }
     }
 
@@ -74,38 +80,45 @@ impl Outlook {
 
     /// Something that the promise depends on turns at `at`.
     fn turn(&mut self, at: Nanos, turns: impl IntoIterator<Item = Turn>) {
-        self.turns += 1;
-        self.promise_until(at);
-        turns.into_iter().for_each(|turn| self.state.apply(turn));
-    }
-
-    fn promise_until(&mut self, at: Nanos) {
-        let from = self.now.unwrap_or(at);
-        self.now = Some(from.max(at));
-        if at > from && self.turns <= TURNS {
-            let rates = self.state.rates(&mut self.oracle);
-            rates.add(at.since(from).0 as f64, &mut self.window);
-        }
+        self.happened += 1;
+        self.looked.get_or_insert(at);
+        self.turns.extend(turns.into_iter().map(|turn| (at, turn)));
     }
 
     /// By VP: the CPU time in ns that it should have received since the last
-    /// look, when it is `now`, of `received` by VP and `idle` time. `None`
+    /// look, when it is `now`, of `received` by VP, with these sums by LP. `None`
     /// where more has turned than is worth following.
-    pub(crate) fn look(&mut self, now: Nanos, received: &[f64], idle: f64) -> Option<Vec<f64>> {
-        self.promise_until(now);
-        let known = self.turns <= TURNS;
-        self.turns = 0;
-        let vps = received.len();
-        let mut window = [std::mem::replace(
-            &mut self.window,
-            Window::empty(now, now, vps),
-        )];
-        for (vp, received) in window[0].vps.iter_mut().zip(received) {
-            vp.received = *received;
+    pub(crate) fn look(
+        &mut self,
+        now: Nanos,
+        received: &[f64],
+        lps: &[LpSums],
+    ) -> Option<Vec<f64>> {
+        let known = std::mem::take(&mut self.happened) <= TURNS;
+        let from = self.looked.replace(now).unwrap_or(now);
+        // A VP wakes when it was due.
+        self.turns.sort_by_key(|(at, _)| *at);
+        if !known {
+            let until = self.turns.partition_point(|(at, _)| *at < now);
+            let made = self.turns.drain(..until);
+            made.for_each(|(_, turn)| self.state.apply(turn));
+            return None;
         }
-        window[0].idle = idle;
-        expect(&mut window);
-        known.then(|| window[0].vps.iter().map(|vp| vp.expected).collect())
+        let vps = received.iter().map(|&received| VpSums {
+            received,
+            ..VpSums::default()
+        });
+        let mut piece = [Window {
+            vps: vps.collect(),
+            lps: if self.bound { lps.to_vec() } else { Vec::new() },
+            idle: lps.iter().map(|lp| lp.idle).sum(),
+            ..Window::empty(from, now, 0, 0)
+        }];
+        let mut course = Course::new(self.state.clone(), &self.turns, from);
+        course.pass_piece(&mut piece, &mut self.oracle);
+        let (state, rest) = course.into_rest();
+        (self.state, self.turns) = (state, rest.to_vec());
+        Some(piece[0].vps.iter().map(|vp| vp.expected).collect())
     }
 }
 
@@ -126,6 +139,7 @@ mod tests {
                 at: ms(500),
             });
         }
+        let busy = [LpSums::default()];
         let close = |looked: Option<Vec<f64>>, expected: [f64; 2]| {
             let looked = looked.unwrap();
             let near = |(a, b): (&f64, f64)| (a - b * 1e6).abs() < 1e3;
@@ -138,7 +152,7 @@ mod tests {
             at: ms(1_000),
         });
         close(
-            outlook.look(ms(1_500), &[600e6, 300e6], 0.0),
+            outlook.look(ms(1_500), &[600e6, 300e6], &busy),
             [562.5, 337.5],
         );
         let happened = |at, what| {
@@ -151,14 +165,17 @@ mod tests {
         outlook.enter(&happened(ms(1_600), What::Slept));
         outlook.enter(&happened(ms(2_010), What::Woke { due: ms(2_000) }));
         close(
-            outlook.look(ms(2_100), &[100e6, 500e6], 0.0),
+            outlook.look(ms(2_100), &[100e6, 500e6], &busy),
             [100.0, 500.0],
         );
         for sleep in 0..TURNS as u64 {
             outlook.enter(&happened(ms(2_100 + sleep), What::Slept));
         }
         outlook.enter(&happened(ms(2_900), What::Slept));
-        assert_eq!(outlook.look(ms(3_000), &[0.0, 900e6], 0.0), None);
-        close(outlook.look(ms(4_000), &[0.0, 1000e6], 0.0), [0.0, 1000.0]);
+        assert_eq!(outlook.look(ms(3_000), &[0.0, 900e6], &busy), None);
+        close(
+            outlook.look(ms(4_000), &[0.0, 1000e6], &busy),
+            [0.0, 1000.0],
+        );
     }
 }

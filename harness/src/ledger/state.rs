@@ -1,7 +1,8 @@
 //! Who wants to run at a moment, and what the formula promises everybody from then on.
 
+use super::delivery::Delivery;
 use super::oracle::{EQUAL, Oracle};
-use super::window::{Kept, VpSums, Window};
+use super::window::{VpSums, Window};
 use crate::plan::Roster;
 use apportion_hypervisor::RunSpec;
 use apportion_scheduler::{Controls, GuestId, LpId, VpId};
@@ -96,9 +97,9 @@ impl State {
         *wanting = *wanting + u32::from(wants) - u32::from(before);
     }
 
-    /// What every VP accumulates from now on.
-    pub(super) fn rates(&self, oracle: &mut Oracle) -> Rates {
-        let parts = oracle.solve(self);
+    /// What every VP accumulates from now on, where LPs deliver so much of their time.
+    pub(super) fn rates(&self, delivery: &Delivery, oracle: &mut Oracle) -> Rates {
+        let parts = oracle.solve(self, delivery);
         let mut reserves_kept: f64 = 1.0;
         let vps = self.roster.owners.iter().enumerate().map(|(vp, owner)| {
             let guest = owner.0.index();
@@ -107,21 +108,21 @@ impl State {
             if self.present[vp] {
                 rate.present = 1.0;
                 rate.cap = self.controls[guest].cap.percent() / 100.0;
-                rate.reserve = reserve;
+                (rate.reserve, rate.reserve_left) = (reserve, reserve);
             }
             if let (true, Some(part)) = (self.wants[vp], &parts[guest]) {
                 let held = reserve.min(part.upper);
+                if part.without_losses < held - EQUAL {
+                    rate.reserve = part.without_losses;
+                    reserves_kept = reserves_kept.min(part.without_losses / held);
+                }
                 if part.x < held - EQUAL {
-                    rate.reserve = part.x;
-                    reserves_kept = reserves_kept.min(part.x / held);
+                    rate.reserve_left = part.x.min(rate.reserve);
                 }
                 if oracle.demand[guest].is_none() {
                     rate.wanted = 1.0;
                 }
-                match part.carries {
-                    true => rate.carrying = part.x,
-                    false => rate.limited = part.x,
-                }
+                rate.expected = part.x;
             }
             rate
         });
@@ -132,24 +133,23 @@ impl State {
         }
     }
 
-    /// How long it takes at these rates, of which so much is kept, until the first VP has no work left; infinite where
-    /// none has any.
-    pub(super) fn until_done(&self, rates: &Rates, kept: Kept) -> f64 {
+    /// How long it takes at these rates until the first VP has no work left; infinite where none has any.
+    pub(super) fn until_done(&self, rates: &Rates) -> f64 {
         let mut until = f64::INFINITY;
         for (vp, rate) in rates.vps.iter().enumerate() {
             if let (true, Some(left)) = (self.wants[vp], self.backlog[vp]) {
-                until = until.min(left / kept.of(rate));
+                until = until.min(left / rate.expected);
             }
         }
         until
     }
 
     /// Work is done at these rates for `span` ns. Whether anybody has none left.
-    pub(super) fn work(&mut self, rates: &Rates, kept: Kept, span: f64) -> bool {
+    pub(super) fn work(&mut self, rates: &Rates, span: f64) -> bool {
         let mut done = false;
         for (vp, rate) in rates.vps.iter().enumerate() {
             if let (true, Some(left)) = (self.wants[vp], &mut self.backlog[vp]) {
-                *left -= span * kept.of(rate);
+                *left -= span * rate.expected;
                 if *left < NOTHING {
                     *left = 0.0;
                     self.want(VpId(vp as u32), false);
@@ -174,10 +174,10 @@ impl Rates {
     pub(super) fn add(&self, span: f64, window: &mut Window) {
         window.wall += span * self.lps;
         for (sums, rate) in window.vps.iter_mut().zip(&self.vps) {
-            sums.carrying += span * rate.carrying;
-            sums.limited += span * rate.limited;
+            sums.expected += span * rate.expected;
             sums.cap += span * rate.cap;
             sums.reserve += span * rate.reserve;
+            sums.reserve_left += span * rate.reserve_left;
             sums.wanted += span * rate.wanted;
             sums.present += span * rate.present;
         }

@@ -64,11 +64,11 @@ pub(super) fn cap(error_pp: f64, bound_pp: f64) -> Verdict {
     pass_if(error_pp <= bound_pp)
 }
 
-/// A reserve, over any span. What the LPs lost may have been its part; `slack_pp` is bound and tolerance.
-pub(super) fn reserve(error_pp: f64, slack_pp: f64, lost_pct: f64) -> Verdict {
+/// A reserve, over any span. `slack_pp` is bound and tolerance, `lost_pp` what losses left no room for.
+pub(super) fn reserve(error_pp: f64, slack_pp: f64, lost_pp: f64) -> Verdict {
     if error_pp >= -slack_pp {
         Verdict::Pass
-    } else if -error_pp <= slack_pp + lost_pct {
+    } else if -error_pp <= slack_pp + lost_pp {
         Verdict::Inconclusive
     } else {
         Verdict::Fail

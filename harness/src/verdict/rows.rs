@@ -168,19 +168,19 @@ impl Judge<'_> {
 
     fn reserve(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
         let expected = percent(window.sum(subject.vps, |vp| vp.reserve), window.wall);
+        let left = percent(window.sum(subject.vps, |vp| vp.reserve_left), window.wall);
         let measured = percent(window.sum(subject.vps, |vp| vp.received), window.wall);
         let bound = self.bounds().share_pp(subject.vps.len(), window.wall);
         let slack = match span {
             Span::Window(_) => bound,
             Span::Whole | Span::Phase(_) => bound + self.planned.experiment.tolerance_pp,
         };
-        let lost = (100.0 - percent(window.delivered(), window.wall)).max(0.0);
         ShareRow {
             expected_pct: expected,
             measured_pct: measured,
             error_pp: measured - expected,
             bound_pp: bound,
-            verdict: bounds::reserve(measured - expected, slack, lost),
+            verdict: bounds::reserve(measured - expected, slack, expected - left),
             ..self.row(window, span, subject, Check::Reserve)
         }
     }

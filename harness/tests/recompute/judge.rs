@@ -96,7 +96,8 @@ fn compare(
         );
     }
     let long = row["window_ms"] == "0" || phase;
-    verdict(run, row, long, pct(delivered, wall));
+    let lost = pct(sum(|vp| vp.reserve - vp.reserve_left), wall);
+    verdict(run, row, long, (pct(delivered, wall), lost));
 
     let mut checks = vec!["share"];
     let (present, wanted) = (sum(|vp| vp.present), sum(|vp| vp.wanted));
@@ -117,14 +118,13 @@ fn own_share(run: &Run, row: &Row) -> Option<f64> {
 }
 
 /// The verdict from the recorded figures, unless it hangs on a hair.
-fn verdict(run: &Run, row: &Row, long: bool, capacity: f64) {
+fn verdict(run: &Run, row: &Row, long: bool, (capacity, lost): (f64, f64)) {
     let (error, bound) = (number(row, "error_pp"), number(row, "bound_pp"));
     let guest = run
         .guests
         .iter()
         .position(|name| *name == row["guest"])
         .unwrap();
-    let lost = 100.0 - capacity;
     let tolerance = run.tolerance;
     let (edges, verdict) = match (row["check"].as_str(), long) {
         ("share", true) if run.crashed.contains(&guest) => (vec![], "fail"),

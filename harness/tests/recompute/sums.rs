@@ -13,9 +13,22 @@ pub(super) struct Sums {
     pub(super) work: f64,
     pub(super) cap: f64,
     pub(super) reserve: f64,
+    /// What losses leave of it.
+    pub(super) reserve_left: f64,
     pub(super) wanted: f64,
     pub(super) present: f64,
     pub(super) expected: f64,
+}
+
+/// What a VP is promised, per ns of wall time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    x: f64,
+    cap: f64,
+    reserve: f64,
+    reserve_left: f64,
+    wanted: f64,
+    present: f64,
 }
 
 /// Between two turns nothing changes: what each VP is promised, and how many LPs are on line.
@@ -24,8 +37,8 @@ pub(super) struct Segment {
     from: f64,
     to: f64,
     lps: f64,
-    /// By VP: (x, whether a loss is missing to it, cap, reserve, wanted, present).
-    vps: Vec<(f64, bool, f64, f64, f64, f64)>,
+    /// By VP.
+    vps: Vec<Rate>,
 }
 
 #[derive(Debug)]
@@ -61,9 +74,6 @@ struct State {
     /// Turns up to here have been.
     next: usize,
 }
-
-/// What is kept of the promises that a loss takes from, and of the others.
-type Kept = (f64, f64);
 
 impl Run {
     fn begin(&self) -> State {
@@ -102,8 +112,8 @@ impl Run {
         }
     }
 
-    /// From one moment to another, so much being kept of what is promised.
-    fn segments(&self, state: &mut State, (from, to): (f64, f64), kept: Kept) -> Vec<Segment> {
+    /// From one moment to another, each LP delivering that part of itself.
+    fn segments(&self, state: &mut State, (from, to): (f64, f64), delivered: f64) -> Vec<Segment> {
         let mut segments = Vec::new();
         let mut now = from;
         while now < to {
@@ -114,16 +124,15 @@ impl Run {
                 state.next += 1;
             }
             let lps = state.online.iter().filter(|on| **on).count() as f64;
-            let vps = self.rates(lps, &state.controls, &state.present, &state.wants);
-            let speed = |vp: usize| vps[vp].0 * if vps[vp].1 { kept.0 } else { kept.1 };
+            let vps = self.rates(lps, delivered, state);
             let works = |vp: &usize| state.wants[*vp] && self.awaits_work[self.vps[*vp].0];
             let at_work: Vec<usize> = (0..vps.len()).filter(works).collect();
             let mut until = self.turns.get(state.next).map_or(to, |next| next.0.min(to));
             for &vp in &at_work {
-                until = until.min(now + state.left[vp] / speed(vp));
+                until = until.min(now + state.left[vp] / vps[vp].x);
             }
             for &vp in &at_work {
-                state.left[vp] -= speed(vp) * (until - now);
+                state.left[vp] -= vps[vp].x * (until - now);
                 // So little, ns, is what rounding leaves.
                 if state.left[vp] < 1e-3 {
                     (state.left[vp], state.wants[vp]) = (0.0, false);
@@ -140,19 +149,15 @@ impl Run {
         segments
     }
 
-    fn rates(
-        &self,
-        lps: f64,
-        controls: &[Controls],
-        present: &[bool],
-        wants: &[bool],
-    ) -> Vec<(f64, bool, f64, f64, f64, f64)> {
-        let there: Vec<usize> = (0..wants.len()).filter(|&vp| wants[vp]).collect();
+    fn rates(&self, lps: f64, delivered: f64, state: &State) -> Vec<Rate> {
+        let there: Vec<usize> = (0..state.wants.len())
+            .filter(|&vp| state.wants[vp])
+            .collect();
         let guest = |vp: usize| self.vps[vp].0;
         let claims: Vec<_> = there
             .iter()
             .map(|&vp| {
-                let of = controls[guest(vp)];
+                let of = state.controls[guest(vp)];
                 let siblings = there
                     .iter()
                     .filter(|&&other| guest(other) == guest(vp))
@@ -162,35 +167,45 @@ impl Run {
                 (of.weight / sharers, of.reserve, upper)
             })
             .collect();
-        let solved = parts(lps, &claims, self.additive);
-        let busy = solved.iter().sum::<f64>() > lps - EQUAL;
-        (0..wants.len())
-            .map(|vp| {
-                let of = controls[guest(vp)];
-                if !present[vp] {
-                    return Default::default();
-                }
-                let Some(at) = there.iter().position(|&other| other == vp) else {
-                    return (0.0, false, of.cap, of.reserve, 0.0, 1.0);
-                };
-                let (x, upper) = (solved[at], claims[at].2);
-                let has_it_all = x > upper - EQUAL;
-                let sated = self.demand[guest(vp)].is_some_and(|demand| demand <= upper);
-                let loses = if busy {
-                    !(has_it_all && sated)
-                } else {
-                    !has_it_all || x > 1.0 - EQUAL
-                };
-                let scaled = x < of.reserve.min(upper) - EQUAL;
-                let reserve = if scaled { x } else { of.reserve };
-                let wanted = if self.demand[guest(vp)].is_none() {
-                    1.0
-                } else {
-                    0.0
-                };
-                (x, loses, of.cap, reserve, wanted, 1.0)
-            })
-            .collect()
+        // An LP has no more for a VP than it delivers.
+        let lossy: Vec<_> = claims
+            .iter()
+            .map(|&(w, r, u)| (w, r, u.min(delivered)))
+            .collect();
+        let solved = parts(lps * delivered, &lossy, self.additive);
+        let whole = parts(lps, &claims, self.additive);
+        let rate = |vp: usize| {
+            let of = state.controls[guest(vp)];
+            let mut rate = Rate {
+                cap: of.cap,
+                reserve: of.reserve,
+                reserve_left: of.reserve,
+                present: 1.0,
+                ..Rate::default()
+            };
+            let Some(at) = there.iter().position(|&other| other == vp) else {
+                return rate;
+            };
+            rate.x = solved[at];
+            rate.wanted = f64::from(u8::from(self.demand[guest(vp)].is_none()));
+            let held = of.reserve.min(claims[at].2);
+            if whole[at] < held - EQUAL {
+                rate.reserve = whole[at];
+            }
+            if solved[at] < held - EQUAL {
+                rate.reserve_left = solved[at].min(rate.reserve);
+            }
+            rate
+        };
+        let present = |vp: usize| state.present[vp];
+        let each = (0..state.wants.len()).map(|vp| {
+            if present(vp) {
+                rate(vp)
+            } else {
+                Rate::default()
+            }
+        });
+        each.collect()
     }
 
     /// Where the loss is told anew: every 100 ms, where a change was due, and where one was made by hand.
@@ -220,8 +235,6 @@ impl Run {
 pub(super) struct Book<'a> {
     pub(super) run: &'a Run,
     segments: Vec<Segment>,
-    /// With the parts that are left of promises that a loss takes from, and of the others.
-    pieces: Vec<((f64, f64), f64, f64)>,
     /// j.
     pub(super) overshoot: f64,
 }
@@ -231,59 +244,35 @@ impl<'a> Book<'a> {
         let mut book = Book {
             run,
             segments: Vec::new(),
-            pieces: Vec::new(),
             overshoot: run.overshoot(),
         };
         let mut state = run.begin();
         for piece in run.pieces() {
-            let kept = book.kept(&state, piece);
-            book.segments.extend(run.segments(&mut state, piece, kept));
-            book.pieces.push((piece, kept.0, kept.1));
+            let delivered = book.part_delivered(&state, piece);
+            book.segments
+                .extend(run.segments(&mut state, piece, delivered));
         }
         book
     }
 
-    /// How much is kept of promises in a piece, so that what is missing to them is what was lost. Halves where it lies.
-    fn kept(&self, state: &State, piece: (f64, f64)) -> Kept {
-        let delivered = self.delivered(piece);
-        // (wall, promises that a loss takes from, others)
-        let promised = |kept: Kept| {
-            let segments = self.run.segments(&mut state.clone(), piece, kept);
-            let mut sums = (0.0, 0.0, 0.0);
-            for it in segments {
-                let span = it.to - it.from;
-                sums.0 += span * it.lps;
-                for vp in &it.vps {
-                    *(if vp.1 { &mut sums.1 } else { &mut sums.2 }) += span * vp.0;
-                }
-            }
-            sums
-        };
-        let halve = |is_too_much: &dyn Fn(f64) -> bool| {
-            if !is_too_much(1.0) {
-                return 1.0;
-            }
-            let (mut low, mut high) = (0.0, 1.0);
-            for _ in 0..40 {
-                let middle = (low + high) / 2.0;
-                *(if is_too_much(middle) {
-                    &mut high
-                } else {
-                    &mut low
-                }) = middle;
-            }
-            low
-        };
-        let loses = halve(&|kept| {
-            let (wall, loses, _) = promised((kept, 1.0));
-            (1.0 - kept) * loses < wall - delivered
-        });
-        let others = if loses > 1e-9 {
-            1.0
+    /// The part of itself that an LP delivers in a piece: what is lost is lost of the time that LPs were busy, or
+    /// should have been.
+    fn part_delivered(&self, state: &State, piece: (f64, f64)) -> f64 {
+        let (mut wall, mut promised) = (0.0, 0.0);
+        for it in self.run.segments(&mut state.clone(), piece, 1.0) {
+            let span = it.to - it.from;
+            wall += span * it.lps;
+            promised += span * it.vps.iter().map(|vp| vp.x).sum::<f64>();
+        }
+        let idle = self.run.idle.iter();
+        let idle: f64 = idle.map(|&(_, from, to)| overlap((from, to), piece)).sum();
+        let lost = wall - self.delivered(piece);
+        let at_work = f64::max(wall - idle, promised);
+        if lost > 0.0 && at_work > 0.0 {
+            (1.0 - lost / at_work).max(0.0)
         } else {
-            halve(&|kept| kept * promised((0.0, kept)).2 > delivered)
-        };
-        (loses, others)
+            1.0
+        }
     }
 
     /// The largest error of `vps` VPs at either end of a window, in ns.
@@ -292,37 +281,12 @@ impl<'a> Book<'a> {
         vps as f64 * 2.0 * if self.run.lps == 1 { b } else { 2.0 * b }
     }
 
-    pub(super) fn totals(&self, window: (f64, f64)) -> Totals {
-        let mut totals = self.received(window);
-        for &(piece, kept, safe_kept) in &self.pieces {
-            let part = (piece.0.max(window.0), piece.1.min(window.1));
-            if part.0 >= part.1 {
-                continue;
-            }
-            for (sums, (loses, safe)) in totals.vps.iter_mut().zip(self.promised(part)) {
-                sums.expected += loses * kept + safe * safe_kept;
-            }
-        }
-        totals
-    }
-
     fn segments_in(&self, window: (f64, f64)) -> impl Iterator<Item = (f64, &Segment)> {
         let spans = self
             .segments
             .iter()
             .map(move |it| (overlap((it.from, it.to), window), it));
         spans.filter(|(span, _)| *span > 0.0)
-    }
-
-    /// By VP the promise that a loss takes from, and the one that it does not.
-    fn promised(&self, window: (f64, f64)) -> Vec<(f64, f64)> {
-        let mut promised = vec![(0.0, 0.0); self.run.vps.len()];
-        for (span, segment) in self.segments_in(window) {
-            for (to, rate) in promised.iter_mut().zip(&segment.vps) {
-                *(if rate.1 { &mut to.0 } else { &mut to.1 }) += span * rate.0;
-            }
-        }
-        promised
     }
 
     /// Received by guests plus idle, ns.
@@ -334,8 +298,7 @@ impl<'a> Book<'a> {
         received.sum::<f64>() + idle.sum::<f64>()
     }
 
-    /// All but what is expected.
-    fn received(&self, window: (f64, f64)) -> Totals {
+    pub(super) fn totals(&self, window: (f64, f64)) -> Totals {
         let mut vps = vec![Sums::default(); self.run.vps.len()];
         let mut wall = 0.0;
         for dispatch in &self.run.dispatches {
@@ -345,11 +308,13 @@ impl<'a> Book<'a> {
         }
         for (span, segment) in self.segments_in(window) {
             wall += span * segment.lps;
-            for (sums, &(_, _, cap, reserve, wanted, present)) in vps.iter_mut().zip(&segment.vps) {
-                sums.cap += span * cap;
-                sums.reserve += span * reserve;
-                sums.wanted += span * wanted;
-                sums.present += span * present;
+            for (sums, rate) in vps.iter_mut().zip(&segment.vps) {
+                sums.expected += span * rate.x;
+                sums.cap += span * rate.cap;
+                sums.reserve += span * rate.reserve;
+                sums.reserve_left += span * rate.reserve_left;
+                sums.wanted += span * rate.wanted;
+                sums.present += span * rate.present;
             }
         }
         Totals {

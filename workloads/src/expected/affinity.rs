@@ -43,10 +43,27 @@ pub fn expected_with_affinity(
     claims: &[(Claim, Option<&[u32]>)],
     model: ReserveModel,
 ) -> Result<Vec<f64>, TooManyAffinities> {
+    let whole = |online: &bool| online.then_some(1.0);
+    let delivered: Vec<Option<f64>> = online.iter().map(whole).collect();
+    expected_of_delivered_with_affinity(&delivered, claims, model)
+}
+
+/// As [`expected_with_affinity`], where LPs deliver only a part of their wall time, 0 to 1, and are lost for the rest.
+///
+/// `delivered` has that part for each LP that is on line. Any set of LPs holds the sum of their parts, and a claim
+/// receives no more than their mean over the LPs that it may use.
+///
+/// # Errors
+/// [`TooManyAffinities`] beyond [`MOST_AFFINITIES`] different sets.
+pub fn expected_of_delivered_with_affinity(
+    delivered: &[Option<f64>],
+    claims: &[(Claim, Option<&[u32]>)],
+    model: ReserveModel,
+) -> Result<Vec<f64>, TooManyAffinities> {
     let mut sets: Vec<LpSet> = Vec::new();
     let mut set_of_claims = Vec::new();
     for (_, allowed) in claims {
-        let set = LpSet::new(online, *allowed);
+        let set = LpSet::new(delivered, *allowed);
         let known = sets.iter().position(|other| *other == set);
         set_of_claims.push(known.unwrap_or(sets.len()));
         if known.is_none() {
@@ -57,16 +74,12 @@ pub fn expected_with_affinity(
         .iter()
         .zip(&set_of_claims)
         .map(|((claim, _), &set)| match sets[set].len() {
-            0 => Claim {
-                upper: 0.0,
-                ..*claim
-            }
-            .bounded(),
-            _ => claim.bounded(),
+            0 => claim.bounded(0.0),
+            lps => claim.bounded(sets[set].capacity(delivered) / lps as f64),
         })
         .collect();
     let mut filling = Filling {
-        halls: halls(&sets)?,
+        halls: halls(&sets, delivered)?,
         sets: sets.len(),
         set_of_claims,
         frozen: vec![None; claims.len()],
@@ -90,17 +103,23 @@ pub fn expected_with_affinity(
 struct LpSet(Vec<bool>);
 
 impl LpSet {
-    fn new(online: &[bool], allowed: Option<&[u32]>) -> LpSet {
+    fn new(delivered: &[Option<f64>], allowed: Option<&[u32]>) -> LpSet {
         let Some(allowed) = allowed else {
-            return LpSet(online.to_vec());
+            return LpSet(delivered.iter().map(Option::is_some).collect());
         };
-        let mut set = vec![false; online.len()];
+        let mut set = vec![false; delivered.len()];
         for &lp in allowed {
-            if online.get(lp as usize) == Some(&true) {
+            if delivered.get(lp as usize).is_some_and(Option::is_some) {
                 set[lp as usize] = true;
             }
         }
         LpSet(set)
+    }
+
+    /// What its LPs deliver together.
+    fn capacity(&self, delivered: &[Option<f64>]) -> f64 {
+        let members = self.0.iter().zip(delivered).filter(|(member, _)| **member);
+        members.filter_map(|(_, part)| *part).sum()
     }
 
     fn len(&self) -> usize {
@@ -125,7 +144,7 @@ struct Hall {
 }
 
 /// The sets of LPs that can be used up: each union of the sets that claims are bound to.
-fn halls(sets: &[LpSet]) -> Result<Vec<Hall>, TooManyAffinities> {
+fn halls(sets: &[LpSet], delivered: &[Option<f64>]) -> Result<Vec<Hall>, TooManyAffinities> {
     let found = sets.iter().filter(|set| set.len() > 0).count();
     if found > MOST_AFFINITIES {
         return Err(TooManyAffinities { found });
@@ -141,7 +160,7 @@ fn halls(sets: &[LpSet]) -> Result<Vec<Hall>, TooManyAffinities> {
         }
     }
     let hall = |union: &LpSet| Hall {
-        capacity: union.len() as f64,
+        capacity: union.capacity(delivered),
         sets: (0..sets.len())
             .filter(|&set| sets[set].within(union))
             .collect(),

@@ -1,6 +1,7 @@
 //! What a second came to, and the picture of it.
 
 use super::Live;
+use crate::ledger::LpSums;
 use crate::top::picture::{Line, LpLine, Picture, Second, Sums, percent};
 use apportion_hypervisor::counters::{LpSnapshot, VpSnapshot};
 use apportion_recording::counted;
@@ -19,9 +20,14 @@ impl Live {
                 lp.idle = (there - lp.busy).max(0.0);
             }
         }
-        let idle: f64 = self.lps.iter().map(|lp| lp.idle).sum();
+        let lps = self.lps.iter().map(|lp| LpSums {
+            received: lp.ran,
+            idle: lp.idle,
+        });
+        let lps: Vec<LpSums> = lps.collect();
+        let idle: f64 = lps.iter().map(|lp| lp.idle).sum();
         let received: Vec<f64> = self.vps.iter().map(|vp| vp.sums.ran).collect();
-        let expected = self.outlook.look(now, &received, idle);
+        let expected = self.outlook.look(now, &received, &lps);
         self.second = Some(Second {
             span,
             delivered: received.iter().sum::<f64>() + idle,
