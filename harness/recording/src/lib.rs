@@ -44,7 +44,7 @@ pub use units::{counted, time};
 pub use writer::{RecordingError, Writer};
 
 /// The schema that this crate writes. It changes whenever a column does.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The names of the files in a recording.
 pub mod files {

@@ -15,6 +15,8 @@ pub(crate) struct Closed {
     pub(crate) warmed_up: Vec<f64>,
     /// By VP: how many times the work that arrived for it it was charged, at least 1.
     pub(crate) work_scale: Vec<f64>,
+    /// By VP: when work arrived for it, and how much it wanted of it, ns; empty for one that awaits none.
+    pub(super) arrivals: Vec<Vec<(Nanos, f64)>>,
     /// When changes were due, each time once.
     pub(super) changes: Vec<Nanos>,
     /// By VP: when it began to exist.
@@ -41,6 +43,7 @@ impl Default for Closed {
             measured: Nanos::ZERO..Nanos::ZERO,
             warmed_up: Vec::new(),
             work_scale: Vec::new(),
+            arrivals: Vec::new(),
             changes: Vec::new(),
             begun: Vec::new(),
             gone: Vec::new(),

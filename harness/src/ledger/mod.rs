@@ -6,6 +6,7 @@
 mod cells;
 mod closed;
 mod delivery;
+mod due;
 mod idleness;
 mod oracle;
 mod outlook;
@@ -26,14 +27,15 @@ use promise::Promise;
 use state::Turn;
 use std::ops::Range;
 use wakes::Wakes;
-use wishes::{awaits_work, declared_demand, demands, scale};
+use wishes::{demands, scale};
 
 pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
+pub(crate) use due::Due;
 pub(crate) use outlook::Outlook;
 pub(crate) use wakes::{Wake, periodic_burst};
 pub(crate) use window::{LpSums, VpSums, Window};
-pub(crate) use wishes::arrivals;
+pub(crate) use wishes::{arrivals, awaits_work, declared_demand};
 
 /// The length of the shortest window that is judged.
 pub(crate) const BIN: Nanos = Nanos::from_millis(100);
@@ -280,13 +282,16 @@ impl Ledger {
         let measured = sum_of_received(&windows, begun.len());
         let mut turns = self.turns;
         let mut work_scale = vec![1.0; begun.len()];
+        let mut arrived = vec![Vec::new(); begun.len()];
         for (vp, (before, measured)) in warmed_up.iter().zip(&measured).enumerate() {
             let Some(begun) = begun[vp] else { continue };
             let id = VpId(vp as u32);
             let pieces = || arrivals(&self.spec, &self.roster, id, (begun, gone[vp]), end);
             let scale = scale(pieces(), before + measured);
-            let arrives = |it: Piece| (it.at, Turn::Arrives(id, it.run.0 as f64 * scale));
-            turns.extend(pieces().map(arrives));
+            let scaled = |it: Piece| (it.at, it.run.0 as f64 * scale);
+            arrived[vp] = pieces().map(scaled).collect();
+            let arrives = |&(at, run): &(Nanos, f64)| (at, Turn::Arrives(id, run));
+            turns.extend(arrived[vp].iter().map(arrives));
             work_scale[vp] = scale;
         }
         // Entries come nearly in order, and a VP wakes when it was due.
@@ -305,6 +310,7 @@ impl Ledger {
             measured: start..end,
             warmed_up,
             work_scale,
+            arrivals: arrived,
             begun,
             gone,
             controls,

@@ -108,21 +108,27 @@ impl State {
             if self.present[vp] {
                 rate.present = 1.0;
                 rate.cap = self.controls[guest].cap.percent() / 100.0;
-                (rate.reserve, rate.reserve_left) = (reserve, reserve);
             }
+            let (mut due, mut left) = (reserve, reserve);
             if let (true, Some(part)) = (self.wants[vp], &parts[guest]) {
                 let held = reserve.min(part.upper);
                 if part.without_losses < held - EQUAL {
-                    rate.reserve = part.without_losses;
+                    due = part.without_losses;
                     reserves_kept = reserves_kept.min(part.without_losses / held);
                 }
                 if part.x < held - EQUAL {
-                    rate.reserve_left = part.x.min(rate.reserve);
-                }
-                if oracle.demand[guest].is_none() {
-                    rate.wanted = 1.0;
+                    left = part.x.min(due);
                 }
                 rate.expected = part.x;
+            }
+            let demand = match oracle.demand[guest] {
+                Some(demand) => demand,
+                // What arrives for it is known apart from when it runs.
+                None if self.wants[vp] || self.backlog[vp].is_some() => 1.0,
+                None => 0.0,
+            };
+            if self.present[vp] {
+                (rate.reserve, rate.reserve_left) = (due.min(demand), left.min(demand));
             }
             rate
         });
@@ -178,7 +184,6 @@ impl Rates {
             sums.cap += span * rate.cap;
             sums.reserve += span * rate.reserve;
             sums.reserve_left += span * rate.reserve_left;
-            sums.wanted += span * rate.wanted;
             sums.present += span * rate.present;
         }
     }

@@ -19,12 +19,11 @@ pub(crate) struct VpSums {
     pub(crate) expected: f64,
     /// ∫ of its cap while it exists.
     pub(crate) cap: f64,
-    /// ∫ of its reserve while it exists, as far as the LPs on line suffice for the reserves.
+    /// ∫ of its reserve while it wants to run, no more than the demand that it declares, as far as the LPs on line suffice
+    /// for the reserves. For one that awaits work, while it exists: see [`work_due`](super::Closed::work_due).
     pub(crate) reserve: f64,
     /// The part of that which losses leave.
     pub(crate) reserve_left: f64,
-    /// How long it wanted to run; zero for a VP whose demand is declared.
-    pub(crate) wanted: f64,
     /// How long it existed.
     pub(crate) present: f64,
 }
@@ -40,7 +39,6 @@ impl VpSums {
         self.cap += more.cap;
         self.reserve += more.reserve;
         self.reserve_left += more.reserve_left;
-        self.wanted += more.wanted;
         self.present += more.present;
     }
 }

@@ -5,7 +5,7 @@ use apportion_hypervisor::{Arrivals, Payload, Piece, RunSpec};
 use apportion_scheduler::{Nanos, VpId};
 
 /// The demand that a payload declares, as a part of one LP.
-pub(super) fn declared_demand(payload: Payload) -> Option<f64> {
+pub(crate) fn declared_demand(payload: Payload) -> Option<f64> {
     match payload {
         Payload::Periodic { period, run } | Payload::Probe { period, run } => {
             Some(run.0 as f64 / period.0 as f64)
@@ -21,7 +21,7 @@ pub(super) fn declared_demands(spec: &RunSpec) -> Vec<Option<f64>> {
 }
 
 /// Whether a payload wants to run while work is left that arrived for it.
-pub(super) fn awaits_work(payload: Payload) -> bool {
+pub(crate) fn awaits_work(payload: Payload) -> bool {
     matches!(payload, Payload::Bursts { .. } | Payload::Replay)
 }
 

@@ -2,7 +2,7 @@
 
 use super::bounds::{self, Bounds};
 use super::{Row, Span, WINDOWS};
-use crate::ledger::{Closed, VpSums, Window};
+use crate::ledger::{Closed, Due, VpSums, Window, awaits_work, declared_demand, periodic_burst};
 use crate::plan::Planned;
 use apportion_abi::hypercall::notifies;
 use apportion_hypervisor::Payload;
@@ -110,16 +110,15 @@ impl Judge<'_> {
     /// The share, and cap and reserve where there is one to check.
     fn checks(&self, window: &Window, span: Span, subject: &Subject<'_>) -> Vec<ShareRow> {
         let sum = |of: fn(&VpSums) -> f64| window.sum(subject.vps, of);
-        let (present, wanted) = (sum(|vp| vp.present), sum(|vp| vp.wanted));
-        let (cap, reserve) = (sum(|vp| vp.cap), sum(|vp| vp.reserve));
+        let (present, cap) = (sum(|vp| vp.present), sum(|vp| vp.cap));
         let mut rows = vec![self.share(window, span, subject)];
         if cap < present * (1.0 - ROUNDING) {
             rows.push(self.cap(window, span, subject));
         }
-        // What a reserve gives to whoever sleeps shows when it wakes.
-        let burns = wanted >= present * (1.0 - ROUNDING);
-        if reserve > 0.0 && burns && self.planned.spec.policy == PolicyKind::Fair {
-            rows.push(self.reserve(window, span, subject));
+        if self.planned.spec.policy == PolicyKind::Fair
+            && let Some(due) = self.reserve_due(window, span, subject)
+        {
+            rows.push(self.reserve(window, span, subject, due));
         }
         rows
     }
@@ -166,11 +165,41 @@ impl Judge<'_> {
         }
     }
 
-    fn reserve(&self, window: &Window, span: Span, subject: &Subject<'_>) -> ShareRow {
-        let expected = percent(window.sum(subject.vps, |vp| vp.reserve), window.wall);
-        let left = percent(window.sum(subject.vps, |vp| vp.reserve_left), window.wall);
+    /// What its reserve gives a subject over a window; `None` where that is nothing, or where the window is too short
+    /// to tell: work that arrives and periods that begin are known only over longer spans.
+    fn reserve_due(&self, window: &Window, span: Span, subject: &Subject<'_>) -> Option<Due> {
+        let payload = self.planned.spec.guests[subject.guest.index()].payload;
+        let paced = awaits_work(payload) || declared_demand(payload).is_some();
+        let sum = |of: fn(&VpSums) -> f64| window.sum(subject.vps, of);
+        if sum(|vp| vp.reserve) == 0.0 || (paced && matches!(span, Span::Window(_))) {
+            return None;
+        }
+        let mut due = Due {
+            whole: sum(|vp| vp.reserve),
+            left: sum(|vp| vp.reserve_left),
+        };
+        if awaits_work(payload) {
+            due = Due::default();
+            for vp in subject.vps {
+                let of_vp = self.closed.work_due(*vp, window.start..window.end);
+                due.whole += of_vp.whole;
+                due.left += of_vp.left;
+            }
+        }
+        (due.whole > 0.0).then_some(due)
+    }
+
+    fn reserve(&self, window: &Window, span: Span, subject: &Subject<'_>, due: Due) -> ShareRow {
+        let (expected, left) = (
+            percent(due.whole, window.wall),
+            percent(due.left, window.wall),
+        );
         let measured = percent(window.sum(subject.vps, |vp| vp.received), window.wall);
-        let bound = self.bounds().share_pp(subject.vps.len(), window.wall);
+        // A burst of the last period may not have begun.
+        let payload = self.planned.spec.guests[subject.guest.index()].payload;
+        let burst = periodic_burst(payload).unwrap_or_default().0 as f64;
+        let bursts = percent(subject.vps.len() as f64 * burst, window.wall);
+        let bound = self.bounds().share_pp(subject.vps.len(), window.wall) + bursts;
         let slack = match span {
             Span::Window(_) => bound,
             Span::Whole | Span::Phase(_) => bound + self.planned.experiment.tolerance_pp,

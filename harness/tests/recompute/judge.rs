@@ -61,6 +61,15 @@ fn compare(
     let (delivered, wall) = (totals.delivered, totals.wall);
     let share_bound = 100.0 * book.bound_ns(subject.len()) / wall;
     let received = sum(|vp| vp.received);
+    let guest = run.guests.iter().position(|name| *name == row["guest"]);
+    let guest = guest.unwrap();
+    let (due, left) = match run.awaits_work[guest] {
+        true => subject
+            .iter()
+            .map(|&vp| book.work_due(vp, window))
+            .fold((0.0, 0.0), |sum, due| (sum.0 + due.0, sum.1 + due.1)),
+        false => (sum(|vp| vp.reserve), sum(|vp| vp.reserve_left)),
+    };
     let (expected, measured, bound) = match row["check"].as_str() {
         "share" => (
             match own_share(run, row) {
@@ -75,11 +84,11 @@ fn compare(
             let bound = 100.0 * n * (2.0 * run.slice + book.overshoot) / wall;
             (pct(sum(|vp| vp.cap), wall), pct(received, wall), bound)
         }
-        _ => (
-            pct(sum(|vp| vp.reserve), wall),
-            pct(received, wall),
-            share_bound,
-        ),
+        _ => {
+            let paced = run.demand[guest].map_or(0.0, |_| run.burst[guest]);
+            let bursts = 100.0 * subject.len() as f64 * paced / wall;
+            (pct(due, wall), pct(received, wall), share_bound + bursts)
+        }
     };
     for (column, value) in [
         ("expected_pct", expected),
@@ -96,15 +105,16 @@ fn compare(
         );
     }
     let long = row["window_ms"] == "0" || phase;
-    let lost = pct(sum(|vp| vp.reserve - vp.reserve_left), wall);
+    let lost = pct(due - left, wall);
     verdict(run, row, long, (pct(delivered, wall), lost));
 
     let mut checks = vec!["share"];
-    let (present, wanted) = (sum(|vp| vp.present), sum(|vp| vp.wanted));
-    if sum(|vp| vp.cap) < present * (1.0 - 1e-9) {
+    if sum(|vp| vp.cap) < sum(|vp| vp.present) * (1.0 - 1e-9) {
         checks.push("cap");
     }
-    if run.fair && sum(|vp| vp.reserve) > 0.0 && wanted >= present * (1.0 - 1e-9) {
+    // A burst or a period is known over longer spans only.
+    let paced = run.awaits_work[guest] || run.demand[guest].is_some();
+    if run.fair && due > 0.0 && (long || !paced) {
         checks.push("reserve");
     }
     checks

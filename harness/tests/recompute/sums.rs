@@ -15,7 +15,6 @@ pub(super) struct Sums {
     pub(super) reserve: f64,
     /// What losses leave of it.
     pub(super) reserve_left: f64,
-    pub(super) wanted: f64,
     pub(super) present: f64,
     pub(super) expected: f64,
 }
@@ -27,7 +26,6 @@ struct Rate {
     cap: f64,
     reserve: f64,
     reserve_left: f64,
-    wanted: f64,
     present: f64,
 }
 
@@ -176,6 +174,7 @@ impl Run {
         let whole = parts(lps, &claims, self.additive);
         let rate = |vp: usize| {
             let of = state.controls[guest(vp)];
+            let declared = self.demand[guest(vp)];
             let mut rate = Rate {
                 cap: of.cap,
                 reserve: of.reserve,
@@ -183,18 +182,21 @@ impl Run {
                 present: 1.0,
                 ..Rate::default()
             };
-            let Some(at) = there.iter().position(|&other| other == vp) else {
-                return rate;
-            };
-            rate.x = solved[at];
-            rate.wanted = f64::from(u8::from(self.demand[guest(vp)].is_none()));
-            let held = of.reserve.min(claims[at].2);
-            if whole[at] < held - EQUAL {
-                rate.reserve = whole[at];
+            let at = there.iter().position(|&other| other == vp);
+            if let Some(at) = at {
+                rate.x = solved[at];
+                let held = of.reserve.min(claims[at].2);
+                if whole[at] < held - EQUAL {
+                    rate.reserve = whole[at];
+                }
+                if solved[at] < held - EQUAL {
+                    rate.reserve_left = solved[at].min(rate.reserve);
+                }
             }
-            if solved[at] < held - EQUAL {
-                rate.reserve_left = solved[at].min(rate.reserve);
-            }
+            let asleep = at.is_none() && !self.awaits_work[guest(vp)];
+            let demand = declared.unwrap_or(if asleep { 0.0 } else { 1.0 });
+            rate.reserve = rate.reserve.min(demand);
+            rate.reserve_left = rate.reserve_left.min(demand);
             rate
         };
         let present = |vp: usize| state.present[vp];
@@ -281,6 +283,39 @@ impl<'a> Book<'a> {
         vps as f64 * 2.0 * if self.run.lps == 1 { b } else { 2.0 * b }
     }
 
+    /// What its reserve, and what losses leave of that, gives a VP of the work that arrives for it: the backlog as the
+    /// window begins, and what arrives later.
+    pub(super) fn work_due(&self, vp: usize, window: (f64, f64)) -> (f64, f64) {
+        let run = self.run;
+        let dispatches = run.dispatches.iter().filter(|it| it.vp == vp);
+        let received: f64 = dispatches
+            .map(|it| it.ran * inside((it.start, it.end), (0.0, window.0)))
+            .sum();
+        let arrivals = run.turns.iter().filter_map(|&(at, turn)| match turn {
+            Turn::Arrives(of, work) if of == vp && at < window.1 => Some((at, work)),
+            _ => None,
+        });
+        let (before, during): (Vec<_>, Vec<_>) = arrivals.partition(|(at, _)| *at <= window.0);
+        let arrived: f64 = before.iter().map(|(_, work)| work).sum();
+        let backlog = (arrived - received).max(0.0);
+        let drain = |rate: fn(&Rate) -> f64| {
+            let (mut left, mut done, mut coming) = (backlog, 0.0, during.iter().peekable());
+            for segment in &self.segments {
+                let (mut now, end) = (segment.from.max(window.0), segment.to.min(window.1));
+                while now < end {
+                    let next = coming.peek().map_or(end, |(at, _)| at.clamp(now, end));
+                    let part = f64::min(left, rate(&segment.vps[vp]) * (next - now));
+                    (left, done, now) = (left - part, done + part, next);
+                    while let Some((_, work)) = coming.next_if(|(at, _)| *at <= now) {
+                        left += work;
+                    }
+                }
+            }
+            done
+        };
+        (drain(|rate| rate.reserve), drain(|rate| rate.reserve_left))
+    }
+
     fn segments_in(&self, window: (f64, f64)) -> impl Iterator<Item = (f64, &Segment)> {
         let spans = self
             .segments
@@ -313,7 +348,6 @@ impl<'a> Book<'a> {
                 sums.cap += span * rate.cap;
                 sums.reserve += span * rate.reserve;
                 sums.reserve_left += span * rate.reserve_left;
-                sums.wanted += span * rate.wanted;
                 sums.present += span * rate.present;
             }
         }
