@@ -123,6 +123,7 @@ fn calibration(judge: &Judge<'_>) -> Calibration {
         kick_overshoot_p50_ns: precision.overshoot(0.5).0,
         kick_overshoot_p99_ns: precision.overshoot(0.99).0,
         kick_overshoot_max_ns: precision.overshoot(1.0).0,
+        lag_limit_ns: judge.bounds().lag_ns().round() as u64,
         work_per_cpu_second: quotient(work, received) * 1e9,
         capacity_pct: 100.0 * quotient(delivered, wall),
     }

@@ -81,7 +81,8 @@ const GLOSSARY: &str = "\
 | bound           | The largest error that slices and late kicks (j) explain: what a lag of b at either end of the window comes to. It shrinks as the window grows. |
 | LP, VP          | Logical processor: a host CPU that guests are dispatched on. Virtual processor: a guest's CPU. |
 
-    bound_pp = 100 · n · 2b / (W · M)        b = q + j on one LP, 2 (q + j) on several
+    bound_pp = 100 · n · 2b / (W · M)        b = q + j on one LP, 2 (q + j) on several,
+                                             and 4 q more where these are of several nodes
 
 for a guest (or VP) with n VPs over a window W on M LPs. Medians and percentiles
 interpolate linearly between the two nearest ranks.

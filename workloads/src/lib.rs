@@ -7,6 +7,7 @@
 //! arithmetic instead of repeating it.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod catalogue;
 mod duration;
 pub mod expected;
@@ -21,6 +22,7 @@ mod suggest;
 pub mod traces;
 
 pub use apportion_abi::{Attack, Ns, Payload, Processor};
+pub use bounds::lag_limit;
 pub use catalogue::{LoadError, UnknownExperiment, catalogue, find, load, names, suite};
 pub use duration::{DurationError, parse_duration};
 pub use experiment::{

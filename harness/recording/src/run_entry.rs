@@ -169,6 +169,8 @@ pub struct Calibration {
     pub kick_overshoot_p99_ns: u64,
     /// Its maximum.
     pub kick_overshoot_max_ns: u64,
+    /// b: the lag that a VP may have by design, ns.
+    pub lag_limit_ns: u64,
     /// Guest-counted units of work per second of charged CPU time.
     pub work_per_cpu_second: f64,
     /// Delivered time as a percentage of wall time.

@@ -8,7 +8,7 @@ use super::mark;
 use super::results::results;
 use crate::ledger::BIN;
 use crate::statistics::quantile;
-use crate::verdict::{Judge, Row, Span, WINDOWS, lag_limit};
+use crate::verdict::{Judge, Row, Span, WINDOWS};
 use apportion_recording::{Check, DemandRow, ExperimentEntry, RunEntry, Scope, ShareRow, Verdict};
 use apportion_scheduler::Nanos;
 use std::fmt::Write as _;
@@ -100,12 +100,11 @@ fn machine(text: &mut String, judge: &Judge<'_>, run: &RunEntry) {
         noise.migrations_per_second_per_lp
     );
     if let Some(lag) = noise.max_lag_slices {
-        let spec = &judge.planned.spec;
-        let limit = lag_limit(spec.lps, spec.slice, judge.closed.precision.overshoot(0.99));
+        let (limit, slice) = (calibration.lag_limit_ns, judge.planned.spec.slice);
         let _ = write!(
             text,
             "; max |lag| {lag:.2} slices (b = {:.2})",
-            limit / spec.slice.0 as f64
+            limit as f64 / slice.0 as f64
         );
     }
     text.push('\n');

@@ -2,27 +2,29 @@
 
 use apportion_recording::Verdict;
 use apportion_scheduler::{CAP_DEPTH_SLICES, Nanos};
-
-/// b: the lag in ns that a VP can have by design, q + j on one LP and twice that on several.
-pub(crate) fn lag_limit(lps: u32, slice: Nanos, overshoot: Nanos) -> f64 {
-    (slice + overshoot).0 as f64 * if lps == 1 { 1.0 } else { 2.0 }
-}
+use apportion_workloads::lag_limit;
 
 /// What a run's bounds depend on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// LPs of the experiment.
+pub(crate) struct Bounds {
+    /// LPs of the experiment, and the NUMA nodes that they are divided into.
     pub(super) lps: u32,
+    pub(super) nodes: u32,
     pub(super) slice: Nanos,
     /// j: this run's 99th percentile.
     pub(super) overshoot: Nanos,
 }
 
 impl Bounds {
+    /// b.
+    pub(crate) fn lag_ns(&self) -> f64 {
+        lag_limit(self.lps, self.nodes, self.slice, self.overshoot)
+    }
+
     /// The largest error in ns of CPU time that `vps` VPs can have over any
     /// window: each VP's lag is at most b at either end.
     pub(super) fn share_ns(&self, vps: usize) -> f64 {
-        vps as f64 * 2.0 * lag_limit(self.lps, self.slice, self.overshoot)
+        vps as f64 * 2.0 * self.lag_ns()
     }
 
     /// The same in percentage points of `wall` ns of the LPs.
@@ -86,6 +88,7 @@ mod tests {
     fn bounds(lps: u32) -> Bounds {
         Bounds {
             lps,
+            nodes: 1,
             slice: Nanos::from_millis(1),
             overshoot: Nanos::from_micros(50),
         }
@@ -97,6 +100,12 @@ mod tests {
         assert!((bounds(1).share_pp(1, 1e9) - 0.21).abs() < 1e-12);
         // Two LPs, two VPs: b doubles, the VPs double, the LPs halve.
         assert!((bounds(2).share_pp(2, 2e9) - 0.42).abs() < 1e-12);
+        // Two nodes: four slices more.
+        let nodes = Bounds {
+            nodes: 2,
+            ..bounds(2)
+        };
+        assert!((nodes.share_pp(1, 2e9) - 100.0 * 2.0 * 6.1e6 / 2e9).abs() < 1e-12);
         // 100 · 2 · (2 · 1 ms + 0.05 ms) / 1 s.
         assert!((bounds(1).cap_pp(2, 1e9) - 0.41).abs() < 1e-12);
     }

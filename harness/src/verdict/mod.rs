@@ -13,7 +13,6 @@ use crate::ledger::BIN;
 use apportion_recording::{Check, Scope, ShareRow, Verdict, WakeEntry};
 use apportion_scheduler::Nanos;
 
-pub(crate) use bounds::lag_limit;
 pub(crate) use claims::claims;
 pub(crate) use convergence::convergence;
 pub(crate) use gathered::{Gathered, by_experiment};

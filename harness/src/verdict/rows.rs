@@ -49,9 +49,10 @@ impl Judge<'_> {
         rows
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
+    pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             lps: self.planned.spec.lps,
+            nodes: self.planned.spec.nodes,
             slice: self.planned.spec.slice,
             overshoot: self.closed.precision.overshoot(0.99),
         }

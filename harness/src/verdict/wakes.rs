@@ -91,6 +91,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds {
         lps: 1,
+        nodes: 1,
         slice: Nanos::from_millis(1),
         overshoot: Nanos::ZERO,
     };

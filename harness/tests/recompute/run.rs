@@ -36,6 +36,7 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) lps: usize,
+    pub(super) nodes: usize,
     pub(super) slice: f64,
     pub(super) additive: bool,
     pub(super) per_guest: bool,
@@ -176,6 +177,7 @@ impl Run {
         let mut run = Run {
             cuts: cuts.collect(),
             lps: real(&experiment["lps"]) as usize,
+            nodes: real(&experiment["nodes"]) as usize,
             slice: real(&experiment["slice_ns"]),
             additive: experiment["reserve_model"] == "additive",
             per_guest: experiment["weight_scope"] == "guest",

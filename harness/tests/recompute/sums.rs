@@ -280,7 +280,12 @@ impl<'a> Book<'a> {
     /// The largest error of `vps` VPs at either end of a window, in ns.
     pub(super) fn bound_ns(&self, vps: usize) -> f64 {
         let b = self.run.slice + self.overshoot;
-        vps as f64 * 2.0 * if self.run.lps == 1 { b } else { 2.0 * b }
+        let b = match (self.run.lps, self.run.nodes) {
+            (1, _) => b,
+            (_, 1) => 2.0 * b,
+            _ => 2.0 * b + 4.0 * self.run.slice,
+        };
+        vps as f64 * 2.0 * b
     }
 
     /// What its reserve, and what losses leave of that, gives a VP of the work that arrives for it: the backlog as the

@@ -152,15 +152,9 @@ fn lag(chapter: &Chapter, runs: &[&RunEntry]) -> Option<String> {
     Some(text)
 }
 
-/// b = q + j on one LP, 2(q + j) on several, in slices.
+/// b, in slices.
 fn limit_in_slices(chapter: &Chapter, run: &RunEntry) -> f64 {
-    let slice = chapter.experiment.slice_ns.max(1) as f64;
-    let once = 1.0 + run.calibration.kick_overshoot_p99_ns as f64 / slice;
-    if chapter.experiment.lps > 1 {
-        2.0 * once
-    } else {
-        once
-    }
+    run.calibration.lag_limit_ns as f64 / chapter.experiment.slice_ns.max(1) as f64
 }
 
 fn time_of_lps(chapter: &Chapter) -> String {

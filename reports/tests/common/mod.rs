@@ -141,6 +141,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
             kick_overshoot_p50_ns: 8_000,
             kick_overshoot_p99_ns: 50_000,
             kick_overshoot_max_ns: 1_200_000,
+            lag_limit_ns: 20_100_000,
             work_per_cpu_second: 1.5e8,
             capacity_pct: 98.7,
         },

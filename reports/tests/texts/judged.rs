@@ -155,6 +155,7 @@ fn lag_beyond_its_limit_is_explained() {
     assert!(!text_of(&manifest(), &shares()).contains(remark));
     let mut manifest = manifest();
     manifest.experiments[0].slice_ns = 1_000_000;
+    manifest.runs[0].calibration.lag_limit_ns = 2_100_000;
     let text = text_of(&manifest, &shares());
     has(&text, "(the limit b is 2.10 slices)");
     has(&text, remark);

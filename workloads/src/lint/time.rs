@@ -4,6 +4,7 @@ use apportion_abi::Payload;
 use apportion_scheduler::Nanos;
 
 use super::scene::{Scene, counted, rounded};
+use crate::bounds::lag_limit;
 use crate::experiment::diagnostics::Problem;
 use crate::limits;
 use crate::predict::{Basis, GuestForecast};
@@ -13,8 +14,7 @@ const SHORT: Nanos = Nanos::from_millis(1_000);
 
 /// Tolerances within the error that the design allows.
 ///
-/// The limit of lag is a slice and how late a kick comes, twice that on
-/// several LPs. The latter is not known before the run.
+/// How late kicks come is not known before the run.
 pub(super) fn bound_above_tolerance(scene: &Scene<'_>) -> Vec<Problem> {
     let experiment = scene.experiment;
     let (slice, tolerance) = (experiment.slice, experiment.tolerance_pp);
@@ -25,7 +25,7 @@ pub(super) fn bound_above_tolerance(scene: &Scene<'_>) -> Vec<Problem> {
             .map(|guest| guest.vps)
             .max()
             .unwrap_or(0);
-        let lag = slice.0 as f64 * if phase.lps() > 1 { 2.0 } else { 1.0 };
+        let lag = lag_limit(phase.lps(), experiment.nodes, slice, Nanos::ZERO);
         let of = phase.length().0 as f64 * f64::from(phase.lps());
         (100.0 * f64::from(vps) * 2.0 * lag / of, vps)
     };
@@ -66,6 +66,7 @@ pub(super) fn bound_above_tolerance(scene: &Scene<'_>) -> Vec<Problem> {
         counted(phase.lps(), "LP"),
         match phase.lps() {
             1 => format!("a slice of {slice}"),
+            _ if experiment.nodes > 1 => format!("six slices of {slice}, on several nodes,"),
             _ => format!("twice a slice of {slice}, on several LPs,"),
         }
     );
