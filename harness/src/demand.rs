@@ -4,7 +4,7 @@ use crate::ledger::{Closed, arrivals};
 use crate::plan::Planned;
 use crate::recorder::Recorded;
 use crate::statistics::quantile;
-use crate::verdict::{Judge, Row, guest_shares};
+use crate::verdict::{Judge, Row, guest_shares, is_at_least, is_at_most};
 use apportion_hypervisor::{Burst, Piece};
 use apportion_recording::{DemandRow, Fared, Verdict};
 use apportion_scheduler::{GuestId, Nanos, VpId};
@@ -170,7 +170,7 @@ impl Sums {
     /// Whether it received less than it demanded, by more than could not have been done any more.
     fn is_starved(&self) -> bool {
         let wanted = self.backlog_before + self.due;
-        self.received < MET * wanted && self.backlog > self.too_late
+        !is_at_least(self.received, MET * wanted) && !is_at_most(self.backlog, self.too_late)
     }
 }
 

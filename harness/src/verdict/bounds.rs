@@ -1,5 +1,6 @@
 //! How far from its promise a guest can be by design, and what follows for a verdict.
 
+use super::is_at_most;
 use apportion_recording::Verdict;
 use apportion_scheduler::{CAP_DEPTH_SLICES, Nanos};
 use apportion_workloads::lag_limit;
@@ -47,9 +48,9 @@ fn pp(part: f64, wall: f64) -> f64 {
 /// A share over the whole run or a phase: within tolerance, or outside it by
 /// more than the bound explains, or neither.
 pub(super) fn long_share(error_pp: f64, tolerance_pp: f64, bound_pp: f64) -> Verdict {
-    if error_pp.abs() <= tolerance_pp {
+    if is_at_most(error_pp.abs(), tolerance_pp) {
         Verdict::Pass
-    } else if error_pp.abs() <= bound_pp {
+    } else if is_at_most(error_pp.abs(), bound_pp) {
         Verdict::Inconclusive
     } else {
         Verdict::Fail
@@ -58,19 +59,19 @@ pub(super) fn long_share(error_pp: f64, tolerance_pp: f64, bound_pp: f64) -> Ver
 
 /// A share over a window.
 pub(super) fn window_share(error_pp: f64, bound_pp: f64) -> Verdict {
-    pass_if(error_pp.abs() <= bound_pp)
+    pass_if(is_at_most(error_pp.abs(), bound_pp))
 }
 
 /// A cap, over any span: one-sided, and no tolerance widens it.
 pub(super) fn cap(error_pp: f64, bound_pp: f64) -> Verdict {
-    pass_if(error_pp <= bound_pp)
+    pass_if(is_at_most(error_pp, bound_pp))
 }
 
 /// A reserve, over any span. `slack_pp` is bound and tolerance, `lost_pp` what losses left no room for.
 pub(super) fn reserve(error_pp: f64, slack_pp: f64, lost_pp: f64) -> Verdict {
-    if error_pp >= -slack_pp {
+    if is_at_most(-error_pp, slack_pp) {
         Verdict::Pass
-    } else if -error_pp <= slack_pp + lost_pp {
+    } else if is_at_most(-error_pp, slack_pp + lost_pp) {
         Verdict::Inconclusive
     } else {
         Verdict::Fail
@@ -108,6 +109,18 @@ mod tests {
         assert!((nodes.share_pp(1, 2e9) - 100.0 * 2.0 * 6.1e6 / 2e9).abs() < 1e-12);
         // 100 · 2 · (2 · 1 ms + 0.05 ms) / 1 s.
         assert!((bounds(1).cap_pp(2, 1e9) - 0.41).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_verdict_does_not_turn_on_the_last_digits() {
+        let error = 30.3 - 30.0;
+        assert!(error > 0.3);
+        assert_eq!(long_share(error, 0.3, 0.1), Verdict::Pass);
+        assert_eq!(long_share(-error, 0.1, 0.3), Verdict::Inconclusive);
+        assert_eq!(window_share(error, 0.3), Verdict::Pass);
+        assert_eq!(cap(error, 0.3), Verdict::Pass);
+        assert_eq!(reserve(-error, 0.3, 0.0), Verdict::Pass);
+        assert_eq!(reserve(-error, 0.1, 0.2), Verdict::Inconclusive);
     }
 
     #[test]

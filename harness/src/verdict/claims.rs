@@ -1,6 +1,6 @@
 //! What experiments claim besides shares, against what their runs gave: the rows of claims.csv.
 
-use super::{Gathered, by_experiment, guest_shares};
+use super::{Gathered, by_experiment, guest_shares, is_at_least, is_at_most};
 use crate::plan::{Plan, Planned, Pledge};
 use crate::statistics::quantile;
 use apportion_recording::{ClaimRow, ResultEntry, RunEntry, ServiceEntry, ShareRow, Verdict};
@@ -41,8 +41,10 @@ fn judge(plan: &Plan, pledge: &Pledge, figures: &Figures<'_>) -> ClaimRow {
     let whole = looked_at.len() == planned.experiment.repetitions as usize;
     let judged = median(looked_at);
     let holds = |figure: f64| {
-        claim.at_least.is_none_or(|least| figure >= least)
-            && claim.at_most.is_none_or(|most| figure <= most)
+        claim
+            .at_least
+            .is_none_or(|least| is_at_least(figure, least))
+            && claim.at_most.is_none_or(|most| is_at_most(figure, most))
     };
     ClaimRow {
         experiment: planned.name().to_owned(),

@@ -1,6 +1,6 @@
 //! How soon a guest has its new share after a change.
 
-use super::Judge;
+use super::{Judge, is_at_most};
 use crate::ledger::STEP;
 use apportion_recording::ConvergenceEntry;
 use apportion_scheduler::{Nanos, VpId};
@@ -21,7 +21,7 @@ pub(crate) fn convergence(judge: &Judge<'_>) -> Vec<ConvergenceEntry> {
             let errors = sums.iter().map(|sum| {
                 let vps = vps_until(sum.end);
                 let error = sum.sum(&vps, |vp| vp.received) - sum.expected(&vps);
-                error.abs() <= bound(&vps)
+                is_at_most(error.abs(), bound(&vps))
             });
             let within: Vec<bool> = errors.collect();
             let first = settled(&within);

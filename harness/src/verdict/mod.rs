@@ -7,6 +7,7 @@ mod gathered;
 mod rows;
 mod summary;
 pub(crate) mod wakes;
+mod within;
 
 use crate::exit::worst;
 use crate::ledger::BIN;
@@ -19,6 +20,7 @@ pub(crate) use gathered::{Gathered, by_experiment};
 pub(crate) use rows::Judge;
 pub(crate) use summary::summarise;
 pub(crate) use wakes::wakes;
+pub(crate) use within::{is_at_least, is_at_most};
 
 /// The windows over which the distribution of the error is told, besides the whole run.
 pub(crate) const WINDOWS: [Nanos; 2] = [BIN, Nanos::from_millis(1_000)];

@@ -1,7 +1,7 @@
 //! How long guests that wake once in a period wait after each awakening, against the bound that a reserve gives.
 
-use super::Judge;
 use super::bounds::Bounds;
+use super::{Judge, is_at_least, is_at_most};
 use crate::ledger::{Wake, periodic_burst};
 use crate::statistics::quantile;
 use apportion_recording::{Verdict, WakeEntry, WakeStatistics};
@@ -33,7 +33,8 @@ pub(crate) fn wakes(judge: &Judge<'_>) -> Vec<WakeEntry> {
             // One that still waits tells something only once it waits too long.
             let told = of_guest.filter(|wake| {
                 let bound = bounds.wake_ns(wake.reserve);
-                !wake.waiting || bound.is_some_and(|bound| wake.latency().0 as f64 > bound)
+                !wake.waiting
+                    || bound.is_some_and(|bound| !is_at_most(wake.latency().0 as f64, bound))
             });
             let all: Vec<&Wake> = told.collect();
             let undisturbed: Vec<&Wake> =
@@ -64,7 +65,7 @@ fn statistics(wakes: &[&Wake], bounds: &Bounds) -> WakeStatistics {
     let ns = |q: f64| quantile(&latencies, q).round() as u64;
     let within = wakes.iter().filter(|wake| {
         let bound = bounds.wake_ns(wake.reserve);
-        bound.is_some_and(|bound| wake.latency().0 as f64 <= bound)
+        bound.is_some_and(|bound| is_at_most(wake.latency().0 as f64, bound))
     });
     let (within, of) = (within.count(), bounded(wakes));
     WakeStatistics {
@@ -78,7 +79,7 @@ fn statistics(wakes: &[&Wake], bounds: &Bounds) -> WakeStatistics {
 
 fn verdict(undisturbed: &WakeStatistics, bounded: usize) -> Verdict {
     match undisturbed.within_pct {
-        Some(within) if bounded >= ENOUGH && within >= WITHIN_PCT => Verdict::Pass,
+        Some(within) if bounded >= ENOUGH && is_at_least(within, WITHIN_PCT) => Verdict::Pass,
         Some(_) if bounded >= ENOUGH => Verdict::Fail,
         _ => Verdict::Inconclusive,
     }

@@ -32,13 +32,18 @@ pub(super) fn check(manifest: &Value, shares: &[Row], claims: &[Row]) {
         let bound = |column: &str| claim[column].parse::<f64>().ok();
         let verdict = match judged {
             None => "inconclusive",
-            Some(it) if bound("at_least").is_some_and(|least| it < least) => "fail",
-            Some(it) if bound("at_most").is_some_and(|most| it > most) => "fail",
+            Some(it) if bound("at_least").is_some_and(|least| least - it > hair(least)) => "fail",
+            Some(it) if bound("at_most").is_some_and(|most| it - most > hair(most)) => "fail",
             Some(_) if judged_of < repetitions_planned => "inconclusive",
             Some(_) => "pass",
         };
         assert_eq!(claim["verdict"], verdict, "{claim:?}");
     }
+}
+
+/// What is as close to a limit meets it.
+fn hair(limit: f64) -> f64 {
+    1e-9 * limit.abs().max(1.0)
 }
 
 fn close(claim: &Row, column: &str, value: Option<f64>) {
