@@ -8,7 +8,7 @@ use crate::plan::Planned;
 use crate::recorder::Recorded;
 use crate::results::results;
 use crate::snapshot::snapshot;
-use crate::verdict::{Judge, Row, Span, convergence, of_run, wakes};
+use crate::verdict::{Judge, Row, Span, convergence, idleness, of_run, wakes};
 use apportion_hypervisor::{RunOutcome, RunSpec};
 use apportion_recording::{
     Calibration, CrashEntry, DemandRow, Manifest, Noise, PhaseEntry, RunEntry, SCHEMA,
@@ -55,7 +55,7 @@ pub(crate) fn run_entry(
         let [before, after] = both.each_ref().map(of);
         after.since(&before)
     });
-    let wakes = wakes(judge);
+    let (wakes, idleness) = (wakes(judge), idleness(judge));
     RunEntry {
         experiment: planned.name().to_owned(),
         repetition: judge.repetition,
@@ -66,7 +66,7 @@ pub(crate) fn run_entry(
         interrupted: outcome.interrupted,
         lp_cpus: outcome.lp_cpus.clone(),
         calibration: calibration(judge),
-        noise: noise(judge, outcome),
+        noise: noise(judge, outcome, idleness.lasting_ns),
         crashed: outcome
             .crashes
             .iter()
@@ -78,8 +78,9 @@ pub(crate) fn run_entry(
             .collect(),
         phases: phases(judge, rows),
         convergence: convergence(judge),
-        verdict: of_run(rows, &wakes),
+        verdict: of_run(rows, &wakes, &idleness),
         wakes,
+        idleness,
         service: service(judge),
         reserves_kept_pct: closed.reserves_kept.map(|part| 100.0 * part),
         results: results(planned, outcome, closed, &recorded.bursts, demand),
@@ -129,7 +130,7 @@ fn calibration(judge: &Judge<'_>) -> Calibration {
     }
 }
 
-fn noise(judge: &Judge<'_>, outcome: &RunOutcome) -> Noise {
+fn noise(judge: &Judge<'_>, outcome: &RunOutcome, idle_ns: u64) -> Noise {
     let closed = judge.closed;
     let wall = closed.whole().map_or(0.0, |whole| whole.wall);
     let of_wall = |part: f64| if wall > 0.0 { part / wall } else { 0.0 };
@@ -142,7 +143,7 @@ fn noise(judge: &Judge<'_>, outcome: &RunOutcome) -> Noise {
             .precision
             .max_lag
             .map(|lag| lag as f64 / judge.planned.spec.slice.0 as f64),
-        idle_while_ready_pct: pct(closed.idle_while_ready),
+        idle_while_ready_pct: pct(Nanos(idle_ns)),
         clock_error_ns: outcome.clock_error.map(|error| error.0),
     }
 }

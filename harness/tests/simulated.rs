@@ -2,6 +2,7 @@
 
 mod arriving;
 mod recompute;
+mod squatting;
 
 use apportion_recording::{
     Check, DispatchRow, EventKind, EventRow, Manifest, ShareRow, Verdict, files, read_manifest,

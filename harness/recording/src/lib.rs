@@ -37,8 +37,8 @@ pub use rows::{
     Scope, ShareRow, SummaryRow, Verdict,
 };
 pub use run_entry::{
-    Calibration, ConvergenceEntry, CrashEntry, Noise, PhaseEntry, RunEntry, ServiceEntry,
-    WakeEntry, WakeStatistics,
+    Calibration, ConvergenceEntry, CrashEntry, IdlenessEntry, Noise, PhaseEntry, RunEntry,
+    ServiceEntry, WakeEntry, WakeStatistics,
 };
 pub use units::{counted, time};
 pub use writer::{RecordingError, Writer};

@@ -37,6 +37,8 @@ pub struct RunEntry {
     pub convergence: Vec<ConvergenceEntry>,
     /// How soon guests with payload `periodic` or `probe` had the CPU after they woke.
     pub wakes: Vec<WakeEntry>,
+    /// For how long LPs idled although a VP that was Ready could have run.
+    pub idleness: IdlenessEntry,
     /// How every guest was served, in the order of guests.
     pub service: Vec<ServiceEntry>,
     /// What guests report of themselves, those that do.
@@ -200,6 +202,22 @@ impl Calibration {
     }
 }
 
+/// Time for which LPs idled although a VP that was Ready could have run there, if others had moved within their
+/// affinities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct IdlenessEntry {
+    /// In intervals that are longer than the grace, summed over LPs.
+    pub lasting_ns: u64,
+    /// In shorter ones: somebody was on the way.
+    pub under_way_ns: u64,
+    /// What it takes to call an LP.
+    pub grace_ns: u64,
+    /// The most that `lasting_ns` may be.
+    pub bound_ns: u64,
+    /// Empty where nothing was measured, and under other policies than `fair`.
+    pub verdict: Option<Verdict>,
+}
+
 /// What disturbed a run, over its measured time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Noise {
@@ -212,7 +230,7 @@ pub struct Noise {
     /// The largest lag in absolute terms of any VP as it was picked or charged,
     /// in slices; empty where the policy has none.
     pub max_lag_slices: Option<f64>,
-    /// Time for which an LP idled while a VP that may run there was Ready, % of the LPs' wall time.
+    /// `lasting_ns` of the run's `idleness`, % of the LPs' wall time.
     pub idle_while_ready_pct: f64,
     /// How far the guests' reference time was from the host's clock at the
     /// most, ns, warm-up included, looked at every 50 ms; empty where guests

@@ -1,7 +1,7 @@
 //! The sums of a run that has ended, cut as its reader wants them.
 
 use super::window::merge;
-use super::{BIN, Precision, STEP, STEPS, Wake, Window};
+use super::{BIN, Idled, Precision, STEP, STEPS, Wake, Window};
 use apportion_scheduler::{Controls, GuestId, Nanos, VpId};
 use std::ops::Range;
 
@@ -29,8 +29,8 @@ pub(crate) struct Closed {
     pub(crate) precision: Precision,
     /// Those of VPs that wake once in a period.
     pub(crate) wakes: Vec<Wake>,
-    /// Time for which LPs idled while a VP that may run there was Ready.
-    pub(crate) idle_while_ready: Nanos,
+    /// For how long LPs idled although a VP that was Ready could have run.
+    pub(crate) idled: Idled,
     /// The least part of the reserves that forced changes left room for, where it was below 1.
     pub(crate) reserves_kept: Option<f64>,
 }
@@ -50,7 +50,7 @@ impl Default for Closed {
             controls: Vec::new(),
             precision: Precision::default(),
             wakes: Vec::new(),
-            idle_while_ready: Nanos::ZERO,
+            idled: Idled::default(),
             reserves_kept: None,
         }
     }

@@ -32,6 +32,7 @@ use wishes::{demands, scale};
 pub(crate) use cells::{STEP, STEPS};
 pub(crate) use closed::Closed;
 pub(crate) use due::Due;
+pub(crate) use idleness::Idled;
 pub(crate) use outlook::Outlook;
 pub(crate) use wakes::{Wake, periodic_burst};
 pub(crate) use window::{LpSums, VpSums, Window};
@@ -228,7 +229,10 @@ impl Ledger {
             }
         }
         let ready = clip(&(dispatch.ready..dispatch.start), &cells.measured);
-        self.idleness.ready(self.roster.owners[vp].0, ready);
+        let guest = self.roster.owners[vp].0;
+        self.idleness.ready(guest, ready);
+        let ran = clip(&(start..end), &cells.measured);
+        self.idleness.ran(guest, dispatch.lp, ran);
     }
 
     /// An LP that is off line is not idle.
@@ -316,7 +320,7 @@ impl Ledger {
             controls,
             reserves_kept,
             wakes: self.wakes.close(start, end),
-            idle_while_ready: self.idleness.close(),
+            idled: self.idleness.close(),
             changes,
             cells: windows,
             precision,

@@ -108,11 +108,15 @@ fn machine(text: &mut String, judge: &Judge<'_>, run: &RunEntry) {
         );
     }
     text.push('\n');
-    if noise.idle_while_ready_pct > IDLE_TOLD_PCT {
+    let idleness = &run.idleness;
+    if noise.idle_while_ready_pct > IDLE_TOLD_PCT || idleness.verdict == Some(Verdict::Fail) {
+        let (lasting, bound) = (Nanos(idleness.lasting_ns), Nanos(idleness.bound_ns));
         let _ = writeln!(
             text,
-            "idle        {:.3} % of the LPs' time although a VP was Ready that may run there",
-            noise.idle_while_ready_pct
+            "idle        {:.3} s of LPs beside a VP that waited and could have run (at most {:.3} s) {}",
+            lasting.0 as f64 / 1e9,
+            bound.0 as f64 / 1e9,
+            idleness.verdict.map_or("", mark)
         );
     }
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod convergence;
 mod gathered;
+mod idleness;
 mod rows;
 mod summary;
 pub(crate) mod wakes;
@@ -11,12 +12,13 @@ mod within;
 
 use crate::exit::worst;
 use crate::ledger::BIN;
-use apportion_recording::{Check, Scope, ShareRow, Verdict, WakeEntry};
+use apportion_recording::{Check, IdlenessEntry, Scope, ShareRow, Verdict, WakeEntry};
 use apportion_scheduler::Nanos;
 
 pub(crate) use claims::claims;
 pub(crate) use convergence::convergence;
 pub(crate) use gathered::{Gathered, by_experiment};
+pub(crate) use idleness::idleness;
 pub(crate) use rows::Judge;
 pub(crate) use summary::summarise;
 pub(crate) use wakes::wakes;
@@ -62,10 +64,11 @@ pub(crate) fn guest_shares<'r>(
 }
 
 /// The verdict of one repetition: the worst of its rows over the whole run, or
-/// over the phases where there are some, and of its wakes.
-pub(crate) fn of_run(rows: &[Row], wakes: &[WakeEntry]) -> Verdict {
+/// over the phases where there are some, of its wakes, and of its idle LPs.
+pub(crate) fn of_run(rows: &[Row], wakes: &[WakeEntry], idleness: &IdlenessEntry) -> Verdict {
     let of_wakes = wakes.iter().filter_map(|entry| entry.verdict);
-    worst(counting(rows).map(|row| row.share.verdict).chain(of_wakes))
+    let of_rows = counting(rows).map(|row| row.share.verdict);
+    worst(of_rows.chain(of_wakes).chain(idleness.verdict))
 }
 
 /// The verdict of a guest in these rows: the worst of those of its own that count.

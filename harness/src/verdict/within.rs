@@ -24,13 +24,14 @@ mod tests {
 
     #[test]
     fn the_last_digits_decide_nothing() {
-        assert!(0.1 + 0.2 > 0.3);
-        assert!(is_at_most(0.1 + 0.2, 0.3));
-        assert!(is_at_least(0.3, 0.1 + 0.2));
+        let sum: f64 = [0.1, 0.2].iter().sum();
+        assert!(sum > 0.3);
+        assert!(is_at_most(sum, 0.3));
+        assert!(is_at_least(0.3, sum));
         // An error of figures that are about 50 and the same, where nothing is tolerated.
         assert!(is_at_most(50.1 - 50.0 - 0.1, 0.0));
-        assert!(is_at_most(3e9 * (0.1 + 0.2) / 0.3, 3e9));
-        assert!(is_at_least(-0.1 - 0.2, -0.3));
+        assert!(is_at_most(3e9 * sum / 0.3, 3e9));
+        assert!(is_at_least(-sum, -0.3));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod claims;
 mod demand;
 mod formula;
+pub(crate) mod idleness;
 mod judge;
 mod run;
 mod service;
@@ -18,17 +19,17 @@ use std::fs;
 use std::path::Path;
 use sums::Book;
 
-type Row = BTreeMap<String, String>;
+pub(crate) type Row = BTreeMap<String, String>;
 
 /// What two computations may differ by, in percentage points.
 const AGREEMENT: f64 = 0.01;
 
-fn rows(dir: &Path, file: &str) -> Vec<Row> {
+pub(crate) fn rows(dir: &Path, file: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_path(dir.join(file)).unwrap();
     reader.deserialize().collect::<Result<_, _>>().unwrap()
 }
 
-fn number(row: &Row, column: &str) -> f64 {
+pub(crate) fn number(row: &Row, column: &str) -> f64 {
     row[column]
         .parse()
         .unwrap_or_else(|_| panic!("{column} of {row:?}"))

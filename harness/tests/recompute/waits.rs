@@ -1,8 +1,8 @@
 //! What the manifest says of wakes, convergence and idleness.
 
-use super::AGREEMENT;
 use super::run::{Run, quantile};
-use super::sums::{Book, overlap};
+use super::sums::Book;
+use super::{AGREEMENT, idleness};
 use serde_json::Value;
 
 pub(super) fn check(book: &Book<'_>, entry: &Value) {
@@ -15,30 +15,33 @@ pub(super) fn check(book: &Book<'_>, entry: &Value) {
 
 fn check_idleness(book: &Book<'_>, entry: &Value) {
     let run = book.run;
-    let mut ready: Vec<(f64, f64)> = run
-        .dispatches
-        .iter()
-        .map(|it| (it.ready, it.start))
-        .collect();
-    ready.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut union: Vec<(f64, f64)> = Vec::new();
-    for span in ready {
-        match union.last_mut() {
-            Some(last) if span.0 <= last.1 => last.1 = last.1.max(span.1),
-            _ => union.push(span),
-        }
+    let clip = |(from, to): (f64, f64)| (from.max(run.measured.0), to.min(run.measured.1));
+    let waits = run.dispatches.iter().map(|it| clip((it.ready, it.start)));
+    let idle = run.idle.iter().map(|&(_, from, to)| clip((from, to)));
+    let mut edges: Vec<(f64, i32, i32)> = Vec::new();
+    for (span, waiting, idling) in waits
+        .map(|span| (span, 1, 0))
+        .chain(idle.map(|span| (span, 0, 1)))
+        .filter(|(span, ..)| span.0 < span.1)
+    {
+        edges.push((span.0, waiting, idling));
+        edges.push((span.1, -waiting, -idling));
     }
-    let mut sum = 0.0;
-    for &(_, from, to) in &run.idle {
-        let idle = (from.max(run.measured.0), to.min(run.measured.1));
-        sum += union.iter().map(|span| overlap(*span, idle)).sum::<f64>();
-    }
+    edges.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut waiting, mut idling) = (0, 0);
+    let counts = edges.chunk_by(|a, b| a.0 == b.0).map(|at_once| {
+        waiting += at_once.iter().map(|edge| edge.1).sum::<i32>();
+        idling += at_once.iter().map(|edge| edge.2).sum::<i32>();
+        (at_once[0].0, waiting.min(idling) as usize)
+    });
+    let intervals = idleness::intervals(counts);
+    let lasting = idleness::compare(&entry["idleness"], &intervals, book.overshoot);
     let wall = book.totals(run.measured).wall;
     let recorded = entry["noise"]["idle_while_ready_pct"].as_f64().unwrap();
     assert!(
-        (recorded - 100.0 * sum / wall).abs() < AGREEMENT,
+        (recorded - 100.0 * lasting / wall).abs() < AGREEMENT,
         "{recorded} {}",
-        100.0 * sum / wall
+        100.0 * lasting / wall
     );
 }
 

@@ -4,7 +4,7 @@ use super::Chapter;
 use super::changes::named;
 use crate::markdown::{number, one_line, signed, time, trimmed};
 use crate::metrics::ShareLine;
-use apportion_recording::{ClaimRow, RunEntry, Verdict, WakeEntry};
+use apportion_recording::{ClaimRow, IdlenessEntry, RunEntry, Verdict, WakeEntry};
 
 /// More of them are counted only.
 const NAMED: usize = 12;
@@ -17,6 +17,8 @@ pub(super) struct Findings<'a> {
     pub(super) checks: Vec<&'a ShareLine>,
     /// Guests whose wakes were judged so.
     pub(super) wakes: Vec<&'a WakeEntry>,
+    /// LPs that idled beside VPs that waited, where that was judged so.
+    pub(super) idleness: Option<&'a IdlenessEntry>,
 }
 
 impl Chapter<'_> {
@@ -39,6 +41,7 @@ impl Chapter<'_> {
                 .filter(|line| line.verdict == word && !crashed(line))
                 .collect(),
             wakes: run.wakes.iter().filter(judged).collect(),
+            idleness: Some(&run.idleness).filter(|it| it.verdict == Some(verdict)),
         }
     }
 }
@@ -68,6 +71,12 @@ pub(super) fn list(chapters: &[Chapter], claims: &[ClaimRow], verdict: Verdict) 
                     .wakes
                     .iter()
                     .map(|it| format!("{place}{}", wakes(it))),
+            );
+            items.extend(
+                findings
+                    .idleness
+                    .iter()
+                    .map(|it| format!("{place}{}", idleness(it))),
             );
         }
     }
@@ -131,6 +140,11 @@ fn check(run: &RunEntry, line: &ShareLine) -> String {
             trimmed(line.tolerance_pp, 3)
         ),
     }
+}
+
+fn idleness(entry: &IdlenessEntry) -> String {
+    let (lasting, bound) = (time(entry.lasting_ns as f64), time(entry.bound_ns as f64));
+    format!("LPs idled for {lasting} beside VPs that waited and could have run, {bound} at most")
 }
 
 fn wakes(entry: &WakeEntry) -> String {

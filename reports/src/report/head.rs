@@ -73,13 +73,14 @@ fn verdict(manifest: &Manifest, chapters: &[Chapter], claims: &[ClaimRow]) -> St
 
 /// How much failed, of each kind.
 fn failed(chapters: &[Chapter], claims: &[ClaimRow]) -> String {
-    let (mut crashes, mut checks, mut wakes) = (0, 0, 0);
+    let (mut crashes, mut checks, mut wakes, mut idle) = (0, 0, 0, 0);
     for chapter in chapters {
         for run in &chapter.runs {
             let found = chapter.findings(run, Verdict::Fail);
             crashes += found.crashes.len();
             checks += found.checks.len();
             wakes += found.wakes.len();
+            idle += usize::from(found.idleness.is_some());
         }
     }
     let all = chapters.iter().flat_map(|chapter| chapter.metrics.checks());
@@ -97,6 +98,13 @@ fn failed(chapters: &[Chapter], claims: &[ClaimRow]) -> String {
         (
             wakes,
             format!("wakes of {} too late", counted(wakes as u64, "guest")),
+        ),
+        (
+            idle,
+            format!(
+                "LPs idle beside waiting VPs in {}",
+                counted(idle as u64, "run")
+            ),
         ),
         (
             broken,

@@ -157,6 +157,7 @@ pub(crate) fn run(experiment: &str, repetition: u32) -> RunEntry {
         phases: Vec::new(),
         convergence: Vec::new(),
         wakes: Vec::new(),
+        idleness: Default::default(),
         service: Vec::new(),
         results: Vec::new(),
         reserves_kept_pct: None,
