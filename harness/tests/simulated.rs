@@ -2,6 +2,7 @@
 
 mod arriving;
 mod recompute;
+mod sleepers;
 mod squatting;
 
 use apportion_recording::{
