@@ -56,7 +56,7 @@ pub(super) struct Idleness {
     /// The different affinities; `None` is all LPs.
     affinities: Vec<Option<LpSet>>,
     /// By guest, an index into them.
-    affinity: Vec<usize>,
+    affinity: Vec<Affinity>,
     /// What turns after `swept`, in any order.
     edges: Vec<(Nanos, Edge)>,
     swept: Nanos,
@@ -71,10 +71,11 @@ impl Idleness {
         let mut affinities = Vec::new();
         let affinity = spec.guests.iter().map(|guest| {
             let known = affinities.iter().position(|it| *it == guest.affinity);
-            known.unwrap_or_else(|| {
+            let index = known.unwrap_or_else(|| {
                 affinities.push(guest.affinity.clone());
                 affinities.len() - 1
-            })
+            });
+            Affinity::try_from(index).expect("planning has counted the affinities")
         });
         Idleness {
             affinity: affinity.collect(),
@@ -153,14 +154,17 @@ impl Idleness {
     }
 }
 
+/// An index into the different affinities. Edges are many, and kept for a while.
+type Affinity = u16;
+
 /// Something that turns; of what turns at once, ends come before beginnings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Edge {
-    Served(usize),
+    Served(Affinity),
     Left(LpId),
     Wakes(LpId),
-    Ready(usize),
-    Runs(LpId, usize),
+    Ready(Affinity),
+    Runs(LpId, Affinity),
     Idles(LpId),
 }
 
@@ -170,7 +174,7 @@ struct Places {
     /// By affinity, how many VPs wait.
     waiting: Vec<u32>,
     /// By LP, the affinity of the VP that runs there.
-    running: Vec<Option<usize>>,
+    running: Vec<Option<Affinity>>,
     idle: Vec<bool>,
     /// How many LPs idle.
     idling: usize,
@@ -179,8 +183,8 @@ struct Places {
 impl Places {
     fn pass(&mut self, edge: Edge) {
         match edge {
-            Edge::Served(affinity) => self.waiting[affinity] -= 1,
-            Edge::Ready(affinity) => self.waiting[affinity] += 1,
+            Edge::Served(affinity) => self.waiting[usize::from(affinity)] -= 1,
+            Edge::Ready(affinity) => self.waiting[usize::from(affinity)] += 1,
             Edge::Left(lp) => self.running[lp.index()] = None,
             Edge::Runs(lp, affinity) => self.running[lp.index()] = Some(affinity),
             Edge::Idles(lp) => {
@@ -217,9 +221,9 @@ impl Places {
             for lp in (0..reached.len()).filter(|lp| allows(affinity, *lp)) {
                 reached[lp] = true;
                 if let Some(displaced) = self.running[lp]
-                    && !std::mem::replace(&mut placed[displaced], true)
+                    && !std::mem::replace(&mut placed[usize::from(displaced)], true)
                 {
-                    left.push(displaced);
+                    left.push(usize::from(displaced));
                 }
             }
         }
@@ -232,7 +236,7 @@ impl Places {
             let Some(affinity) = more else { break };
             helped[affinity] = true;
             for (free, running) in free.iter_mut().zip(&self.running) {
-                *free |= *running == Some(affinity);
+                *free |= running.is_some_and(|it| usize::from(it) == affinity);
             }
         }
         let lps = self.idle.iter().zip(reached);
