@@ -71,7 +71,7 @@ const GLOSSARY: &str = "\
 | term            | meaning |
 |-----------------|---------|
 | delivered time  | What guests received plus idle time on the experiment's LPs: wall time minus what the hypervisor, other processes and the outer host took. |
-| capacity        | Delivered time as a percentage of wall time. What is missing was taken from all guests alike. |
+| capacity        | Delivered time as a percentage of wall time. What is missing was lost: to all guests alike by weight, and to reserves last. |
 | share           | CPU time received, as a percentage of delivered time. The shares of all guests and idle time add up to 100 %. |
 | work %          | A guest's part of all the work that the guests counted themselves. It tells whether the accounting agrees with what guests got done. |
 | error           | Measured share minus expected share, in percentage points (pp). |
