@@ -211,7 +211,6 @@ fn who_crashed_is_recorded_though_the_run_fails() {
 }
 
 #[test]
-#[ignore = "until the scheduler lets losses fall on what is not reserved first, as the promise does"]
 fn what_is_changed_live_is_recorded_expected_and_judged() {
     let dir = TempDir::new().unwrap();
     let asks = [
@@ -266,7 +265,6 @@ fn what_is_changed_live_is_recorded_expected_and_judged() {
 }
 
 #[test]
-#[ignore = "until the scheduler lets losses fall on what is not reserved first, as the promise does"]
 fn a_planned_change_that_a_live_one_leaves_no_room_for_is_refused_and_the_run_goes_on() {
     let dir = TempDir::new().unwrap();
     let text = format!("{EXPERIMENT}{GREEDY}");

@@ -90,7 +90,7 @@ struct Account {
     lingering: Option<LpId>,
     /// CPU time since it last slept, its dispatch in progress left out.
     burst: Fixed,
-    /// What it asks for at a time: a slice, or as much as it used before it last slept.
+    /// What it asks for at a time: a slice, or as much as it used before it last slept, where that was less.
     request: Fixed,
     /// Its last dispatch ended because it was spinning.
     spinning: bool,
@@ -337,7 +337,7 @@ impl Policy for Fair {
         let account = &mut self.accounts[vp.index()];
         account.balance += fixed(ran);
         account.burst += fixed(ran);
-        if account.burst > account.request {
+        if account.burst > slice {
             account.request = slice;
         }
         let lag = self.classes.fluid(account.class) - account.balance;
@@ -511,7 +511,8 @@ impl Fair {
         let since = machine.running_since(running);
         let ran = since.map_or(0, |since| fixed(now.since(since)));
         let left = match other.request < self.slice {
-            true => (other.request - other.burst - ran).max(0),
+            // It may have asked for the next as soon as it had the last.
+            true => other.request - (other.burst + ran) % other.request,
             false => (self.slice - ran).max(0),
         };
         let due = left - (fluid(other) - other.balance - ran);

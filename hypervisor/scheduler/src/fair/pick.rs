@@ -69,7 +69,10 @@ impl Fair {
             found = self.choose_among(None, lp, machine);
         }
         let mut chosen = found?;
-        for &vp in &machine.lp(lp).called_for {
+        let here = machine.lp(lp);
+        let asks_for_less = |vp: &&VpId| self.accounts[vp.index()].request < self.slice;
+        let left = here.left.iter().filter(asks_for_less);
+        for &vp in here.called_for.iter().chain(left) {
             if let Some(called) = self.called(vp, lp, machine)
                 && self.is_due_before(&called, &chosen)
             {
@@ -116,7 +119,7 @@ impl Fair {
             .or(ahead)
     }
 
-    /// A VP for which `lp` was called, where it can be its choice: what was lost since it was called, the call
+    /// A VP for which `lp` was called, or that has just left it, where it can be its choice: what was lost since it was called, the call
     /// included, must not cost it its turn.
     fn called(&self, vp: VpId, lp: LpId, machine: &Machine) -> Option<Candidate> {
         let account = &self.accounts[vp.index()];

@@ -18,8 +18,9 @@ impl Scheduler {
         // Who might have run here and does not may run elsewhere.
         if let Some(vp) = self.machine.lps[lp.index()].left.take()
             && self.is_ready(vp)
+            && !self.place_on_idle(vp)
         {
-            self.place_on_idle(vp);
+            self.look_again(now, vp);
         }
         self.place_called_for(lp);
         for vp in ready {

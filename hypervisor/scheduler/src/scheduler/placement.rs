@@ -88,7 +88,14 @@ impl Scheduler {
         } else {
             self.preempt_for(now, vp)
         };
-        if !placed && let Some(wait) = self.policy.preempts_in(now, vp, &self.machine) {
+        if !placed {
+            self.look_again(now, vp);
+        }
+    }
+
+    /// Finds an LP for a VP that is Ready once it may preempt others, if it is to wait for no whole slices.
+    pub(super) fn look_again(&mut self, now: Nanos, vp: VpId) {
+        if let Some(wait) = self.policy.preempts_in(now, vp, &self.machine) {
             self.cancel_timer(vp);
             self.set_timer(vp, now + wait);
         }

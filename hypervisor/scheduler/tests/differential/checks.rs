@@ -3,7 +3,8 @@
 //! The bounds are those that the project claims. With slice q and lateness j
 //! (overshoot, call latency, overhead and longest stall together), a VP's lag
 //! stays within b = q + j on one LP and 2(q + j) on several, and the error over
-//! any window within 2b, plus 4q where there are several nodes. A window's
+//! any window within 2b, b with 4q on top where there are several nodes. A VP that comes
+//! back with up to a slice that it is owed has that served first: another q where VPs sleep. A window's
 //! error is the difference of two deviations, so that the largest rise and the
 //! largest fall of the deviation, over all borders, judge every window at once.
 //!
@@ -122,7 +123,7 @@ fn fall(series: impl IntoIterator<Item = f64>) -> f64 {
 struct Held<'a> {
     mix: &'a Mix,
     log: &'a Log,
-    /// Of one VP over a window: twice its lag bound, and the margin between nodes.
+    /// Of one VP over a window: twice its lag bound, and what sleepers have served first.
     window: f64,
 }
 
@@ -135,10 +136,11 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
         _ => 2.0 * (slice + late),
     };
     let nodes = if mix.nodes > 1 { 4.0 * slice } else { 0.0 };
+    let served_first = if mix.has_sleepers() { slice } else { 0.0 };
     let held = Held {
         mix,
         log: &log,
-        window: 2.0 * lag + nodes,
+        window: 2.0 * (lag + nodes) + served_first,
     };
     let run = |source, credit| fluid::run(mix, &log, source, credit, OneLp::Own);
     let real = run(Source::Real, 0.0);

@@ -169,6 +169,12 @@ impl Mix {
         self.guests.iter().any(sleeps) && self.guests.iter().any(|guest| guest.terms.cap < 100.0)
     }
 
+    /// Some VP sleeps.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        let sleeps = |guest: &Guest| !matches!(guest.behaviour, Behaviour::Burning);
+        self.guests.iter().any(sleeps)
+    }
+
     pub(crate) fn has_closed(&self) -> bool {
         self.guests.iter().any(|guest| guest.behaviour.is_closed())
     }

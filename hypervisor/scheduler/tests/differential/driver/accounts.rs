@@ -62,8 +62,8 @@ impl Driver<'_> {
             return;
         }
         let stalled = self.lps.iter().any(|lp| lp.stalled_until > self.now);
-        // Every move takes a call to leave and one to arrive, and chains are short.
-        let allowed = 4.0 * (self.mix.latency + self.mix.overhead) as f64;
+        // The idle LP is called, and each of two moves takes a call to leave and one to arrive.
+        let allowed = 5.0 * (self.mix.latency + self.mix.overhead) as f64;
         let span = (self.now as f64, until as f64);
         self.log.idle += self.idle.between(span, allowed, stalled, &self.scheduler);
     }
