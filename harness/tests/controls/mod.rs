@@ -158,10 +158,14 @@ pub(crate) fn everything_recorded() {
     assert!(controls.t_ns >= due && controls.t_ns < due + 200_000_000);
     assert_eq!((run.phases.len(), run.convergence.len()), (3, 8));
     assert_eq!(run.wakes.len(), 1);
-    // The sleeper's reserve shows in its wakes.
+    // The sleeper's reserve shows in its wakes, and over the whole run and each phase.
     let shares: Vec<ShareRow> = read_rows(&rec, files::SHARES).unwrap();
     let reserves = shares.iter().filter(|row| row.check == Check::Reserve);
-    assert!(reserves.clone().count() > 20 && reserves.clone().all(|row| row.guest == "reserved"));
+    let of = |guest: &str| reserves.clone().filter(|row| row.guest == guest).count();
+    assert!(of("reserved") > 20);
+    let both_scopes = 2;
+    assert_eq!(of("sleeper"), both_scopes * (1 + run.phases.len()));
+    assert_eq!(of("reserved") + of("sleeper"), reserves.clone().count());
 }
 
 const PACED: &str = r#"

@@ -170,8 +170,8 @@ fn a_weight_changes_live() {
     let ran = run(&spec);
     // The lag at both ends of a phase.
     let limit = 2.0 * lag_limit(1);
-    let before = ran.error(&[0.5, 0.5], Nanos::ZERO, ms(5_000));
-    let after = ran.error(&[0.75, 0.25], ms(5_000), ms(10_000));
+    let before = ran.error(&[0.5, 0.5], &[], Nanos::ZERO, ms(5_000));
+    let after = ran.error(&[0.75, 0.25], &[], ms(5_000), ms(10_000));
     assert!(before <= limit && after <= limit, "{before} {after}");
     assert!(ran.keep.entries.iter().any(|entry| matches!(
         entry,
@@ -211,12 +211,12 @@ fn a_guest_starts_later_and_another_stops() {
     let limit = 2.0 * lag_limit(1);
     // 60 % and a third of the rest; half each; again 60 % and a third.
     let third = 0.4 / 3.0;
-    for (parts, from, to) in [
-        ([0.6 + third, 0.0, third, third], 0, 4_000),
-        ([0.0, 0.0, 0.5, 0.5], 4_000, 7_000),
-        ([0.0, 0.6 + third, third, third], 7_000, 11_000),
+    for (parts, reserves, from, to) in [
+        ([0.6 + third, 0.0, third, third], [0.6, 0.0], 0, 4_000),
+        ([0.0, 0.0, 0.5, 0.5], [0.0, 0.0], 4_000, 7_000),
+        ([0.0, 0.6 + third, third, third], [0.0, 0.6], 7_000, 11_000),
     ] {
-        let error = ran.error(&parts, ms(from), ms(to));
+        let error = ran.error(&parts, &reserves, ms(from), ms(to));
         assert!(error <= limit, "{parts:?}: {error}");
     }
     let first = ran.of(1).next().unwrap().start;
