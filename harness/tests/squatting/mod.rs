@@ -163,9 +163,13 @@ fn idled(text: &str, policy: &str) -> (f64, Option<Verdict>) {
 
 #[test]
 fn idle_lps_that_a_move_would_have_filled_follow_from_the_files() {
-    // Whoever squats, under whichever policy, is found from the files alike; only `fair` is judged.
-    idled(SQUATTER, "fair");
-    assert_eq!(idled(SQUATTER, "round-robin").1, None);
+    // The free one is moved off the LPs that bound VPs need, under any policy; only `fair` is judged.
+    let (seconds, verdict) = idled(SQUATTER, "fair");
+    assert!(seconds < 0.01, "{seconds}");
+    assert_eq!(verdict, Some(Verdict::Pass));
+    let (seconds, verdict) = idled(SQUATTER, "round-robin");
+    assert!(seconds < 0.01, "{seconds}");
+    assert_eq!(verdict, None);
     // Without the free one, bound VPs have an LP each.
     let (alone, _) = SQUATTER
         .split_once("    [[guest]]\n    name = \"free\"")
