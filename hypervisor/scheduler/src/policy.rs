@@ -85,8 +85,8 @@ pub trait Policy: fmt::Debug + Send {
         None
     }
 
-    /// Whether `vp`, which has just become Ready, takes the LP from `running`:
-    /// where it outranks that by more than a slice.
+    /// Whether `vp`, which looks for an LP, takes that of `running`: where
+    /// nothing else is said, if it outranks that by more than a slice.
     fn preempts(&self, now: Nanos, vp: VpId, running: VpId, machine: &Machine) -> bool {
         let (own, other) = (
             self.urgency(now, vp, machine),

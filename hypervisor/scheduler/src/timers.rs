@@ -1,4 +1,4 @@
-//! What is to happen by itself, by the LP that wakes for it: ends of sleeps and of holds.
+//! What is to happen by itself, by the LP that wakes for it: ends of sleeps and of holds, and when a Ready VP may preempt.
 
 use crate::units::{LpId, Nanos, VpId};
 use std::collections::BTreeSet;

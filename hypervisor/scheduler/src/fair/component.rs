@@ -26,13 +26,13 @@ pub(super) struct Component {
     /// What its VPs get beyond their reserves.
     pub(super) surplus: u64,
     /// What was lost beyond what was expected, and not received beyond reserves since.
-    borne: Fixed,
+    pub(super) borne: Fixed,
 }
 
 impl Component {
     pub(super) fn advance(&mut self, span: Fixed) {
         self.tau += span;
-        let of_span = |rate: u64| (span * Fixed::from(rate)) >> RATE_BITS;
+        let of_span = |rate: u64| span.saturating_mul(Fixed::from(rate)) >> RATE_BITS;
         self.borne = (self.borne - of_span(self.surplus + self.expected)).max(0);
         self.owed += of_span(self.capacity - self.total);
         if self.owed >= ROUNDING {
@@ -46,10 +46,10 @@ impl Component {
     /// `amount` of its LPs' time was lost. Those who get something beyond their reserves bear it, up to what they
     /// get in `memory`; the rest is everybody's: reserves shrink where nothing else is left.
     pub(super) fn lose(&mut self, amount: Fixed, memory: Fixed) {
-        let most = (memory * Fixed::from(self.surplus + self.expected)) >> RATE_BITS;
+        let most = memory.saturating_mul(Fixed::from(self.surplus + self.expected)) >> RATE_BITS;
         let borne = amount.min((most - self.borne).max(0));
         self.lost += borne;
-        self.borne += borne;
+        self.borne = self.borne.saturating_add(borne);
         self.shrink(amount - borne);
     }
 

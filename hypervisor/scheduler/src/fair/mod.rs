@@ -1,10 +1,9 @@
 //! Shares by weight, reserve and cap: absolute rates from one solve, EEVDF on these rates.
 //!
-//! In the fluid ideal a runnable VP with rate φ receives φ·Δτ, where τ is wall
-//! time less what the LPs lost (overhead, root, neighbours, steal), a loss
-//! hitting everyone in proportion to φ: `Δτ = Δt − lost / Σφ`. A VP's lag is
-//! that ideal less what it received. Without the loss term each VP would be
-//! promised time that no LP had to give, and lag would drift for ever.
+//! In the fluid ideal a runnable VP receives what its rate gives, less its part
+//! of what the LPs lost (overhead, root, neighbours, steal); see `solving.rs`. A
+//! VP's lag is that ideal less what it received. Without the loss term each VP
+//! would be promised time that no LP had to give, and lag would drift for ever.
 //!
 //! VPs with equal claims form a class: they have one φ and one fluid service,
 //! so that a VP's own account is a constant while it waits, a class's VPs wait
@@ -287,6 +286,7 @@ impl Policy for Fair {
 
     fn run(&mut self, now: Nanos, vp: VpId, lp: LpId, _: &Machine) {
         self.advance(now);
+        self.gone[lp.index()] = None;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
         if account.came.lp() != lp {

@@ -1,6 +1,6 @@
 //! The choice: who runs next on an LP.
 
-use super::queues::Ceiling;
+use super::queues::{Ceiling, Queue};
 use super::{Fair, Fixed};
 use crate::machine::Machine;
 use crate::rates::{RATE_BITS, Rate};
@@ -40,6 +40,16 @@ impl Candidate {
     fn by_lag(&self, other: &Candidate) -> Ordering {
         other.lag.cmp(&self.lag).then(self.vp.cmp(&other.vp))
     }
+}
+
+/// The best of those at home on an LP.
+#[derive(Debug, Default)]
+struct AtHome {
+    /// Due all of an LP, and not ahead of that by a slice: it makes up for no turn that it loses. Others pull who
+    /// waits behind it.
+    whole: Option<Candidate>,
+    behind: Option<Candidate>,
+    ahead: Option<Candidate>,
 }
 
 /// Replaces `best` by `candidate` where that is better.
@@ -82,7 +92,8 @@ impl Fair {
         Some(chosen.vp)
     }
 
-    /// In this order, "behind" meaning a lag of zero or more:
+    /// Where there is room for all whoever is due first. Else whoever at home here is due all of an LP; then in
+    /// this order, "behind" meaning a lag of zero or more:
     ///
     /// 0. waiting at another LP of the node and more than a slice behind, or on another node
     ///    and behind by more than the margin there, and in either case more than who comes next
@@ -100,10 +111,14 @@ impl Fair {
         }
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
-        if let Some(found) = self.due_the_lp(among, lp) {
-            return Some(found);
+        let AtHome {
+            whole,
+            behind,
+            ahead,
+        } = self.at_home(among, lp);
+        if whole.is_some() {
+            return whole;
         }
-        let (behind, ahead) = self.at_home(among, lp);
         let next = behind.map_or(0, |behind| behind.lag);
         let late = self
             .most_behind(among, lp, node, next.max(self.slice), machine)
@@ -149,10 +164,7 @@ impl Fair {
                 if !self.classes.is_due_an_lp(class) || self.classes.component(class) != component {
                     continue;
                 }
-                let comes = |&(_, vp): &(Fixed, VpId)| {
-                    self.gone[lp.index()] != Some(vp) && machine.may_run(vp, lp)
-                };
-                let Some((balance, vp)) = queue.iter().find(comes) else {
+                let Some((balance, vp)) = self.comes(queue, lp, machine) else {
                     continue;
                 };
                 let found = (self.candidate(class, balance, vp), at == lp);
@@ -174,25 +186,23 @@ impl Fair {
     /// wait behind some that are due later would cost a VP with a high cap more than its bucket holds, for good.
     fn due_first(&self, among: Among, lp: LpId, machine: &Machine) -> Option<Candidate> {
         let topology = &machine.config.topology;
-        let node = topology.node_of(lp);
+        let own = topology.node_of(lp);
         let mut best: Option<(Fixed, Candidate)> = None;
-        for at in machine.online() {
+        let nodes = (0..topology.nodes()).filter(|&node| self.queues.on_node(node) > 0);
+        for (node, at) in nodes.flat_map(|node| topology.lps_of(node).map(move |at| (node, at))) {
             // What a move costs, so that it is worth it.
-            let cost = match at {
+            let cost = match node == own {
                 _ if at == lp => 0,
-                _ if topology.node_of(at) == node => self.slice / 2,
-                _ => self.slice,
+                true => self.slice / 2,
+                false => self.slice,
             };
             for queue in self.queues.at(at) {
-                let comes = |&(_, vp): &(Fixed, VpId)| {
-                    self.gone[lp.index()] != Some(vp) && machine.may_run(vp, lp)
-                };
-                let Some((balance, vp)) = queue.iter().find(comes) else {
-                    continue;
-                };
                 if !self.is_among(among, queue.class) {
                     continue;
                 }
+                let Some((balance, vp)) = self.comes(queue, lp, machine) else {
+                    continue;
+                };
                 let candidate = self.candidate(queue.class, balance, vp);
                 let due = candidate.deadline(self.slice) + cost;
                 if best.is_none_or(|(first, best)| (due, vp) < (first, best.vp)) {
@@ -203,22 +213,12 @@ impl Fair {
         best.map(|(_, candidate)| candidate)
     }
 
-    /// At home on `lp` and due all of an LP, and not ahead of that: it can make up for no turn that it loses.
-    /// Who waits behind it is pulled by others.
-    fn due_the_lp(&self, among: Among, lp: LpId) -> Option<Candidate> {
-        let mut best = None;
-        for queue in self.queues.at(lp) {
-            if self.classes.is_due_an_lp(queue.class)
-                && self.is_among(among, queue.class)
-                && let Some((balance, vp)) = queue.first()
-            {
-                let candidate = self.candidate(queue.class, balance, vp);
-                if candidate.lag >= -self.slice {
-                    improve(&mut best, candidate, Candidate::by_lag);
-                }
-            }
-        }
-        best
+    /// The most behind of a queue that may come to `lp`: all of a class may run there, or none.
+    fn comes(&self, queue: &Queue, lp: LpId, machine: &Machine) -> Option<(Fixed, VpId)> {
+        let (_, first) = queue.first()?;
+        let stays = |&(_, vp): &(Fixed, VpId)| self.gone[lp.index()] != Some(vp);
+        let mut may_run = queue.iter().filter(|_| machine.may_run(first, lp));
+        may_run.find(stays)
     }
 
     fn is_among(&self, among: Among, class: u32) -> bool {
@@ -233,9 +233,9 @@ impl Fair {
         }
     }
 
-    /// At home on `lp`: the best of those behind, and of those ahead.
-    fn at_home(&self, among: Among, lp: LpId) -> (Option<Candidate>, Option<Candidate>) {
-        let (mut behind, mut ahead) = (None, None);
+    /// The best of each kind that waits at home on `lp`.
+    fn at_home(&self, among: Among, lp: LpId) -> AtHome {
+        let mut best = AtHome::default();
         for queue in self.queues.at(lp) {
             let Some((balance, vp)) = queue.first() else {
                 continue;
@@ -244,14 +244,17 @@ impl Fair {
                 continue;
             }
             let candidate = self.candidate(queue.class, balance, vp);
-            let best = if candidate.lag >= 0 {
-                &mut behind
+            if candidate.lag >= -self.slice && self.classes.is_due_an_lp(queue.class) {
+                improve(&mut best.whole, candidate, Candidate::by_lag);
+            }
+            let kind = if candidate.lag >= 0 {
+                &mut best.behind
             } else {
-                &mut ahead
+                &mut best.ahead
             };
-            improve(best, candidate, |a, b| a.by_deadline(b, self.slice));
+            improve(kind, candidate, |a, b| a.by_deadline(b, self.slice));
         }
-        (behind, ahead)
+        best
     }
 
     /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.

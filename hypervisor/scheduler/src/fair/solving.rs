@@ -31,7 +31,7 @@ impl Member<'_> {
 
 /// Gives the members of a component of so many LPs, each with `ceiling` to give, their rates, and
 /// says who bears what is lost: one that is due all of an LP what an LP loses, on average; the rest
-/// falls by weight on those that get something beyond their reserves and can use more. Reserves and
+/// falls on those that get something beyond their reserves and can use more, in proportion to that. Reserves and
 /// caps are of wall time, and lose nothing while there is anything else.
 fn share(
     component: &mut Component,
@@ -43,10 +43,6 @@ fn share(
     let each = ONE / lps.max(1);
     let sum = |of: &dyn Fn(&Member<'_>) -> u64| -> u64 { members.iter().map(of).sum() };
     let whole = sum(&|member| if is_whole(member) { member.count() } else { 0 });
-    let weights = sum(&|member| match member.is_by_weight() {
-        true => member.count() * u64::from(member.claim.weight),
-        false => 0,
-    });
     let received = sum(&|member| member.count() * member.rate);
     component.surplus = sum(&|member| match member.is_by_weight() {
         true => member.count() * (member.rate - member.claim.reserve),
@@ -59,12 +55,16 @@ fn share(
     let mut total = 0;
     for member in members {
         let (count, whole) = (member.count(), is_whole(&member));
-        let bears = if weights == 0 && !component.saturated {
+        let bears = if component.surplus == 0 && !component.saturated {
             part(ONE, member.rate, received)
         } else if whole {
             each
         } else if member.is_by_weight() {
-            part(by_weight, u64::from(member.claim.weight), weights)
+            part(
+                by_weight,
+                member.rate - member.claim.reserve,
+                component.surplus,
+            )
         } else {
             0
         };
@@ -72,7 +72,8 @@ fn share(
         let Member { class, rate, .. } = member;
         class.rate = rate;
         class.bears = bears;
-        class.rise = rate + part(bears, component.expected, ONE);
+        // Lags rise by no more than time: what is cut off here is given to all, as what rounding keeps back.
+        class.rise = (rate + part(bears, component.expected, ONE)).min(ONE);
         (class.at_upper, class.whole) = (at_upper, whole);
         total += class.rise * count;
     }
@@ -200,7 +201,7 @@ impl Classes {
             (class.component, class.rate, class.rise, class.bears) = (0, 0, 0, 0);
             (class.at_upper, class.whole) = (false, false);
         }
-        self.components.clear();
+        let before = std::mem::take(&mut self.components);
         for (index, (classes, claims, whole, (lps, ceiling))) in parts.into_iter().enumerate() {
             let mut rates = Vec::new();
             let solved = solve(whole, &claims, model, Solved::default(), &mut rates);
@@ -232,6 +233,11 @@ impl Classes {
                 members.collect(),
             );
             self.components.push(component);
+        }
+        if component_of == self.component_of {
+            for (component, before) in self.components.iter_mut().zip(&before) {
+                component.borne = before.borne;
+            }
         }
         self.component_of = component_of;
     }

@@ -278,16 +278,25 @@ impl Scheduler {
         if self.machine.lp(lp).offline {
             return Ok(());
         }
+        let awaited =
+            self.machine.lp(lp).running.is_none() && self.machine.lp(lp).expects.is_some();
         self.not_idle(lp);
+        let expected = self.machine.lp(lp).expects;
         self.no_longer_expects(lp);
         self.machine.lps[lp.index()].offline = true;
         self.policy.changed(now, &self.machine);
+        if awaited {
+            self.call(lp);
+        }
         for vp in (0..self.machine.vps.len() as u32).map(VpId) {
             if self.machine.vp(vp).home == lp {
                 self.rehome(now, vp);
             }
         }
         self.place_called_for(lp);
+        if let Some(vp) = expected.filter(|&vp| self.is_ready(vp)) {
+            self.place(now, vp);
+        }
         Ok(())
     }
 

@@ -22,6 +22,8 @@ impl Scheduler {
         {
             self.look_again(now, vp);
         }
+        let called_for = &mut self.machine.lps[lp.index()].called_for;
+        called_for.retain(|vp| !ready.contains(vp));
         self.place_called_for(lp);
         for vp in ready {
             if self.is_ready(vp) {
@@ -132,7 +134,7 @@ impl Scheduler {
         }
         if self.make_ready_or_hold(now, vp) {
             match next {
-                // Its home decides, and if that does not take it, it is placed anew.
+                // Its home decides, and if that does not take it, an idle LP may.
                 Some(next) => self.machine.lps[next.index()].called_for.push(vp),
                 // Its own LP decides next, and this VP may be its choice.
                 None => self.machine.lps[lp.index()].left = Some(vp),
@@ -157,7 +159,8 @@ impl Scheduler {
             .flatten()
     }
 
-    /// Ends the sleeps and holds that `lp` owns and that are due; the VPs that are Ready now.
+    /// Ends the sleeps and holds that `lp` owns and that are due; the VPs that are Ready now, and those that may
+    /// preempt now.
     pub(super) fn fire(&mut self, now: Nanos, lp: LpId) -> Vec<VpId> {
         let mut ready = Vec::new();
         while let Some((at, vp)) = self.timers.next(lp)

@@ -7,7 +7,7 @@
 //! Each LP on the way expects its next VP, and waits for it where it comes later.
 
 use super::Scheduler;
-use crate::machine::VpState;
+use crate::machine::{Guest, VpState};
 use crate::units::{LpId, Nanos, VpId};
 use std::collections::VecDeque;
 
@@ -18,6 +18,12 @@ impl Scheduler {
     /// The best chain by which `lp`, which runs nothing and would choose
     /// `direct`, comes to serve a VP that may not use it.
     pub(super) fn chain_to(&self, now: Nanos, lp: LpId, direct: Option<VpId>) -> Option<Chain> {
+        let bound = |guest: &Guest| {
+            guest.is_here() && !guest.may_use(lp) && guest.vps.iter().any(|&vp| self.waits(vp))
+        };
+        if !self.machine.guests().any(|(_, guest)| bound(guest)) {
+            return None;
+        }
         let next = self.leads_to(lp);
         let by_urgency = |vp: VpId| {
             // Without urgency: whoever has waited longest.
@@ -34,7 +40,7 @@ impl Scheduler {
         };
         let mut best: Option<(VpId, LpId)> = None;
         for (_, guest) in self.machine.guests() {
-            if !guest.is_here() || guest.may_use(lp) {
+            if !bound(guest) {
                 continue;
             }
             let waiting = guest.vps.iter().copied();
@@ -63,14 +69,16 @@ impl Scheduler {
     /// The LPs from which a running VP can get to `lp`, and where each of these goes next; the fewest moves first.
     fn leads_to(&self, lp: LpId) -> Vec<(LpId, LpId)> {
         let mut found: Vec<(LpId, LpId)> = Vec::new();
+        let mut known = vec![false; self.machine.lps.len()];
+        known[lp.index()] = true;
         let mut queue = VecDeque::from([lp]);
         while let Some(to) = queue.pop_front() {
             for from in self.machine.online() {
-                let known = from == lp || found.iter().any(|(other, _)| *other == from);
-                if !known
+                if !known[from.index()]
                     && let Some(moved) = self.movable(from)
                     && self.machine.may_run(moved, to)
                 {
+                    known[from.index()] = true;
                     found.push((from, to));
                     queue.push_back(from);
                 }
@@ -170,7 +178,8 @@ impl Scheduler {
 
     /// Where an LP idles and somebody waits who gets there by moves, it decides anew.
     pub(super) fn call_for_moves(&mut self, now: Nanos) {
-        if self.idle == 0 || !self.machine.restricted {
+        let waits = |(vp, _)| self.waits(vp);
+        if self.idle == 0 || !self.machine.restricted || !self.machine.vps().any(waits) {
             return;
         }
         let serves =

@@ -53,6 +53,11 @@ impl Scheduler {
 
     /// Gives a VP another home where its own may not be used any more: LPs go off line, affinities change.
     pub(super) fn rehome(&mut self, now: Nanos, vp: VpId) {
+        if let Some(expected) = self.machine.vp(vp).expected
+            && !self.machine.may_run(vp, expected)
+        {
+            self.comes_not(vp);
+        }
         let home = self.machine.vp(vp).home;
         if self.machine.may_run(vp, home) {
             return;

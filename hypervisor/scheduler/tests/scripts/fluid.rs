@@ -169,6 +169,8 @@ pub(crate) struct Fluid {
     bearing: Vec<Bearing>,
     /// Σ of what lags rise by.
     total: f64,
+    /// What no lag rises by, since none rises faster than time: it is everybody's.
+    cut_off: f64,
     /// The part of its time that each LP is expected to lose.
     expected: Vec<f64>,
     /// What is got beyond reserves, and what was borne and not received since.
@@ -194,6 +196,7 @@ impl Fluid {
             shares: Shares::default(),
             bearing: Vec::new(),
             total: 0.0,
+            cut_off: 0.0,
             expected: vec![0.0; config.topology.lps() as usize],
             surplus: 0.0,
             borne: 0.0,
@@ -218,6 +221,7 @@ impl Fluid {
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
             account.lag += self.bearing[account.guest].rise * span;
         }
+        self.shrink(-self.cut_off * span);
         let made_up = (self.surplus + self.expected_in_all()) * span;
         self.borne = (self.borne - made_up).max(0.0);
     }
@@ -341,8 +345,8 @@ impl Fluid {
         self.bear(&claims, lps, ceiling);
     }
 
-    /// One that is due all of an LP bears what that loses, on average; the rest falls by weight on those that get
-    /// something beyond their reserves and can use more.
+    /// One that is due all of an LP bears what that loses, on average; the rest falls on those that get something
+    /// beyond their reserves and can use more, in proportion to that.
     fn bear(&mut self, claims: &[Claim], lps: f64, ceiling: f64) {
         let shares = &self.shares;
         let each = || (0..).zip(claims);
@@ -356,27 +360,30 @@ impl Fluid {
                 .sum()
         };
         let whole = sum(&|guest, _| f64::from(u8::from(is_whole(guest))));
-        let weights = sum(&|guest, claim| f64::from(u8::from(by_weight(guest))) * claim.weight);
         let received = sum(&|guest, _| shares.rates[guest]);
         self.surplus = sum(&|guest, claim| match by_weight(guest) {
             true => shares.rates[guest] - claim.reserve,
             false => 0.0,
         });
         let lost = self.expected_in_all();
+        let mut cut_off = 0.0;
         let bearing = each().map(|(guest, claim)| {
-            let part = if weights == 0.0 && !shares.saturated {
+            let part = if self.surplus == 0.0 && !shares.saturated {
                 shares.rates[guest] / received.max(1e-12)
             } else if is_whole(guest) {
                 1.0 / lps
             } else if by_weight(guest) {
-                (1.0 - whole / lps).max(0.0) * claim.weight / weights
+                (1.0 - whole / lps).max(0.0) * (shares.rates[guest] - claim.reserve) / self.surplus
             } else {
                 0.0
             };
-            let rise = shares.rates[guest] + part * lost;
+            let full = shares.rates[guest] + part * lost;
+            cut_off += (full - 1.0).max(0.0) * claim.count;
+            let rise = full.min(1.0);
             Bearing { rise, part }
         });
-        self.bearing = bearing.collect();
+        let bearing = bearing.collect();
+        (self.bearing, self.cut_off) = (bearing, cut_off);
         self.total = each()
             .map(|(guest, claim)| self.bearing[guest].rise * claim.count)
             .sum();
