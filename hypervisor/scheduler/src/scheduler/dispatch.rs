@@ -146,17 +146,12 @@ impl Scheduler {
 
     /// Where a VP that has just left `lp` and wants to run on is expected, or had better be.
     fn next_home(&mut self, lp: LpId, vp: VpId) -> Option<LpId> {
-        if let Some(expected) = self.machine.vp(vp).expected {
-            if self.machine.may_run(vp, expected) {
-                return Some(expected);
-            }
-            self.comes_not(vp);
+        // Where it may not run any more it is not expected, and has another home already.
+        let entry = self.machine.vp(vp);
+        if entry.expected.is_some() || entry.home != lp {
+            return entry.expected;
         }
-        // Where it may run here no longer it has another home already.
-        let stays = self.machine.vp(vp).home == lp;
-        stays
-            .then(|| self.policy.moves(vp, &self.machine))
-            .flatten()
+        self.policy.moves(vp, &self.machine)
     }
 
     /// Ends the sleeps and holds that `lp` owns and that are due; the VPs that are Ready now, and those that may
