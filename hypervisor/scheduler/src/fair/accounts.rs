@@ -49,8 +49,9 @@ impl Fair {
                 .is_none_or(|lag| lag >= -whole(self.slice))
     }
 
-    /// Whether `vp`, which is due, has the end of what it asks for due before `running` has.
-    pub(super) fn asks_for_less(
+    /// Whether `vp`, which is Ready, is behind `running` by more than a slice; or is due, and has the end of what it
+    /// asks for due before that has.
+    pub(super) fn comes_before(
         &self,
         now: Nanos,
         vp: VpId,
@@ -58,20 +59,24 @@ impl Fair {
         machine: &Machine,
     ) -> bool {
         let ahead = now.since(self.now);
-        let fluid = |account: &Account| self.classes.fluid_after(account.class, ahead);
         let (own, other) = (&self.accounts[vp.index()], &self.accounts[running.index()]);
-        let lag = fluid(own) - own.balance;
+        let fluid = |account: &Account| self.classes.fluid_after(account.class, ahead);
         let since = machine.running_since(running);
         let ran = since.map_or(0, |since| fixed(now.since(since)));
+        let (lag, behind) = (fluid(own) - own.balance, fluid(other) - other.balance - ran);
+        if lag - behind > self.slice {
+            return true;
+        }
+        if !own.is_due(lag) {
+            return false;
+        }
         let left = match other.request < self.slice {
             // It may have asked for the next as soon as it had the last.
             true => other.request - (other.burst + ran) % other.request,
             false => (self.slice - ran).max(0),
         };
-        let due = left - (fluid(other) - other.balance - ran);
         let rate = |account: &Account| Fixed::from(self.classes.rate(account.class));
-        own.is_due(lag)
-            && (own.request - lag).saturating_mul(rate(other)) < due.saturating_mul(rate(own))
+        (own.request - lag).saturating_mul(rate(other)) < (left - behind).saturating_mul(rate(own))
     }
 
     /// What a cap's bucket holds.

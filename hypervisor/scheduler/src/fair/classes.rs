@@ -1,6 +1,7 @@
 //! Classes of VPs with equal claims: their rates, and the fluid service that each would have had.
 
 use super::component::Component;
+use super::heads::Line;
 use super::losses::{LossRates, REMEMBERED};
 use super::queues::Ceiling;
 use super::{Fixed, fixed};
@@ -71,6 +72,8 @@ pub(super) struct Classes {
     pub(super) memory: Fixed,
     /// What LPs are expected to lose.
     pub(super) losses: LossRates,
+    /// How often rates were solved for.
+    pub(super) solves: u64,
 }
 
 impl Classes {
@@ -91,6 +94,7 @@ impl Classes {
             lingerers: 0,
             memory: fixed(config.slice) * Fixed::from(REMEMBERED),
             losses: LossRates::new(&config.topology, config.slice),
+            solves: 0,
         }
     }
 
@@ -209,6 +213,24 @@ impl Classes {
         self.component_of.get(lp.index()).copied().unwrap_or(0)
     }
 
+    /// The component whose VPs compete for an LP.
+    pub(super) fn at(&self, lp: LpId) -> &Component {
+        &self.components[self.component_of(lp) as usize]
+    }
+
+    /// How the lag of a class's VPs rises that is `lag` now.
+    pub(super) fn line(&self, class: u32, lag: Fixed) -> Line {
+        let class = &self.all[class as usize];
+        let expected = self.components[class.component as usize].expected;
+        let of_losses = (u128::from(class.bears) * u128::from(expected)) >> RATE_BITS;
+        Line {
+            lag,
+            rate: Fixed::from(class.rate),
+            bears: Fixed::from(class.bears),
+            apart: class.whole || u128::from(class.rise) != u128::from(class.rate) + of_losses,
+        }
+    }
+
     /// τ, where no guest is bound to some of the LPs: it is the same for all.
     pub(super) fn one_tau(&self) -> Fixed {
         self.components[0].tau
@@ -239,7 +261,7 @@ impl Classes {
 
     /// Whether those that compete for an LP have all that they can use, and there is more than that.
     pub(super) fn is_saturated(&self, lp: LpId) -> bool {
-        self.components[self.component_of(lp) as usize].saturated
+        self.at(lp).saturated
     }
 
     pub(super) fn count(&mut self, class: u32, change: i32) {

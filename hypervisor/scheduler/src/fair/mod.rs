@@ -10,8 +10,10 @@
 //! in an order that no re-solve changes, and a re-solve touches classes only.
 
 mod accounts;
+mod at_home;
 mod classes;
 mod component;
+mod heads;
 mod losses;
 mod pick;
 mod queues;
@@ -102,13 +104,19 @@ impl Fair {
     fn advance(&mut self, now: Nanos) {
         let mut span = fixed(now.since(self.now));
         self.now = self.now.max(now);
-        self.let_go();
-        while let Some(wait) = self.classes.next_to_leave(span) {
-            self.classes.advance(wait);
-            span -= wait;
+        if self.classes.lingerers > 0 {
             self.let_go();
+            while span > 0
+                && let Some(wait) = self.classes.next_to_leave(span)
+            {
+                self.classes.advance(wait);
+                span -= wait;
+                self.let_go();
+            }
         }
-        self.classes.advance(span);
+        if span > 0 {
+            self.classes.advance(span);
+        }
     }
 
     /// Brings the rates up to date after the set of VPs or their claims has changed.
@@ -286,7 +294,6 @@ impl Policy for Fair {
 
     fn run(&mut self, now: Nanos, vp: VpId, lp: LpId, _: &Machine) {
         self.advance(now);
-        self.gone[lp.index()] = None;
         let account = &mut self.accounts[vp.index()];
         account.spinning = false;
         if account.came.lp() != lp {
@@ -417,9 +424,7 @@ impl Policy for Fair {
         if machine.restricted && self.is_due_an_lp(now, running, machine) {
             return false;
         }
-        let lag = |vp: VpId| self.lag(now, vp, machine).unwrap_or(0);
-        lag(vp).saturating_sub(lag(running)) > whole(self.slice)
-            || self.asks_for_less(now, vp, running, machine)
+        self.comes_before(now, vp, running, machine)
     }
 
     /// One that asks for less than a slice waits for no whole slices of others once it is due.

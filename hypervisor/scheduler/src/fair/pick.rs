@@ -1,5 +1,6 @@
 //! The choice: who runs next on an LP.
 
+use super::at_home::AtHome;
 use super::queues::{Ceiling, Queue};
 use super::{Fair, Fixed};
 use crate::machine::Machine;
@@ -13,47 +14,37 @@ use std::cmp::{Ordering, Reverse};
 const NODE_MARGIN: Fixed = 4;
 
 /// The component whose VPs are looked at; all of them where there is one only.
-type Among = Option<u32>;
+pub(super) type Among = Option<u32>;
 
 /// A Ready VP that may run here.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    vp: VpId,
-    lag: Fixed,
-    rate: Rate,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) vp: VpId,
+    pub(super) lag: Fixed,
+    pub(super) rate: Rate,
 }
 
 impl Candidate {
     /// EEVDF: the earlier virtual deadline (slice − lag)/φ first, compared without dividing.
-    fn by_deadline(&self, other: &Candidate, slice: Fixed) -> Ordering {
-        let left = (slice - self.lag).saturating_mul(Fixed::from(other.rate));
-        let right = (slice - other.lag).saturating_mul(Fixed::from(self.rate));
+    pub(super) fn by_deadline(&self, other: &Candidate, slice: Fixed) -> Ordering {
+        let left = (slice - self.lag) * Fixed::from(other.rate);
+        let right = (slice - other.lag) * Fixed::from(self.rate);
         left.cmp(&right).then(self.vp.cmp(&other.vp))
     }
 
     /// (slice − lag)/φ: how long it may wait for the end of its next slice.
-    fn deadline(&self, slice: Fixed) -> Fixed {
+    pub(super) fn deadline(&self, slice: Fixed) -> Fixed {
         ((slice - self.lag) << RATE_BITS) / Fixed::from(self.rate.max(1))
     }
 
     /// The more behind first.
-    fn by_lag(&self, other: &Candidate) -> Ordering {
+    pub(super) fn by_lag(&self, other: &Candidate) -> Ordering {
         other.lag.cmp(&self.lag).then(self.vp.cmp(&other.vp))
     }
 }
 
-/// The best of those at home on an LP.
-#[derive(Debug, Default)]
-struct AtHome {
-    /// Due all of an LP, and not ahead of that by a slice: it makes up for no turn that it loses. Others pull who
-    /// waits behind it.
-    whole: Option<Candidate>,
-    behind: Option<Candidate>,
-    ahead: Option<Candidate>,
-}
-
 /// Replaces `best` by `candidate` where that is better.
-fn improve(
+pub(super) fn improve(
     best: &mut Option<Candidate>,
     candidate: Candidate,
     compare: impl Fn(&Candidate, &Candidate) -> Ordering,
@@ -111,14 +102,14 @@ impl Fair {
         }
         let node = self.queues.node_of(lp);
         let margin = NODE_MARGIN * self.slice;
-        let AtHome {
-            whole,
-            behind,
-            ahead,
-        } = self.at_home(among, lp);
+        let AtHome { whole, next } = self.at_home(among, lp, machine);
         if whole.is_some() {
             return whole;
         }
+        let (behind, ahead) = match next {
+            Some(next) if next.lag >= 0 => (Some(next), None),
+            next => (None, next),
+        };
         let next = behind.map_or(0, |behind| behind.lag);
         let late = self
             .most_behind(among, lp, node, next.max(self.slice), machine)
@@ -159,8 +150,7 @@ impl Fair {
         let component = self.classes.component_of(lp);
         let mut best: Option<(Candidate, bool)> = None;
         for at in machine.online() {
-            for queue in self.queues.at(at) {
-                let class = queue.class;
+            for (class, queue) in self.queues.at(at) {
                 if !self.classes.is_due_an_lp(class) || self.classes.component(class) != component {
                     continue;
                 }
@@ -196,14 +186,14 @@ impl Fair {
                 true => self.slice / 2,
                 false => self.slice,
             };
-            for queue in self.queues.at(at) {
-                if !self.is_among(among, queue.class) {
+            for (class, queue) in self.queues.at(at) {
+                if !self.is_among(among, class) {
                     continue;
                 }
                 let Some((balance, vp)) = self.comes(queue, lp, machine) else {
                     continue;
                 };
-                let candidate = self.candidate(queue.class, balance, vp);
+                let candidate = self.candidate(class, balance, vp);
                 let due = candidate.deadline(self.slice) + cost;
                 if best.is_none_or(|(first, best)| (due, vp) < (first, best.vp)) {
                     best = Some((due, candidate));
@@ -221,40 +211,16 @@ impl Fair {
         may_run.find(stays)
     }
 
-    fn is_among(&self, among: Among, class: u32) -> bool {
+    pub(super) fn is_among(&self, among: Among, class: u32) -> bool {
         among.is_none_or(|component| self.classes.component(class) == component)
     }
 
-    fn candidate(&self, class: u32, balance: Fixed, vp: VpId) -> Candidate {
+    pub(super) fn candidate(&self, class: u32, balance: Fixed, vp: VpId) -> Candidate {
         Candidate {
             vp,
             lag: self.classes.fluid(class) - balance,
             rate: self.classes.rate(class),
         }
-    }
-
-    /// The best of each kind that waits at home on `lp`.
-    fn at_home(&self, among: Among, lp: LpId) -> AtHome {
-        let mut best = AtHome::default();
-        for queue in self.queues.at(lp) {
-            let Some((balance, vp)) = queue.first() else {
-                continue;
-            };
-            if !self.is_among(among, queue.class) {
-                continue;
-            }
-            let candidate = self.candidate(queue.class, balance, vp);
-            if candidate.lag >= -self.slice && self.classes.is_due_an_lp(queue.class) {
-                improve(&mut best.whole, candidate, Candidate::by_lag);
-            }
-            let kind = if candidate.lag >= 0 {
-                &mut best.behind
-            } else {
-                &mut best.ahead
-            };
-            improve(kind, candidate, |a, b| a.by_deadline(b, self.slice));
-        }
-        best
     }
 
     /// The most behind of those at home on other LPs of `node`, if by more than `threshold`.
@@ -357,21 +323,21 @@ impl Fair {
         machine: &Machine,
     ) -> Ceiling {
         let mut ceiling = Ceiling::NOBODY;
-        for queue in self.queues.at(other) {
+        for (class, queue) in self.queues.at(other) {
             let Some((balance, first)) = queue.first() else {
                 continue;
             };
-            let head = self.candidate(queue.class, balance, first);
-            ceiling.raise(self.classes.ceiling(queue.class, head.lag));
+            let head = self.candidate(class, balance, first);
+            ceiling.raise(self.classes.ceiling(class, head.lag));
             // All of a class may run here, or none.
-            if !self.is_among(among, queue.class) || !machine.may_run(first, lp) {
+            if !self.is_among(among, class) || !machine.may_run(first, lp) {
                 continue;
             }
             let comes = |&(_, vp): &(Fixed, VpId)| self.gone[lp.index()] != Some(vp);
             let Some((balance, vp)) = queue.iter().find(comes) else {
                 continue;
             };
-            let candidate = self.candidate(queue.class, balance, vp);
+            let candidate = self.candidate(class, balance, vp);
             if candidate.lag > threshold {
                 improve(best, candidate, Candidate::by_lag);
             }

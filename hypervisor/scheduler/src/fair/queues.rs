@@ -1,18 +1,18 @@
 //! Who waits where: by home LP and class, the most behind first.
 
 use super::Fixed;
+use super::heads::Heads;
 use crate::rates::{RATE_BITS, Rate};
 use crate::topology::Topology;
 use crate::units::{LpId, Nanos, VpId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many empty queues are kept for their class to come back.
 const KEPT: usize = 16;
 
 /// The VPs of one class that wait at one LP, by balance: in a class the least balance is the most lag.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
-    pub(super) class: u32,
     waiting: BTreeSet<(Fixed, VpId)>,
 }
 
@@ -167,7 +167,9 @@ impl Late {
 #[derive(Debug)]
 pub(super) struct Queues {
     /// By LP, its queues by class; some may be empty.
-    lps: Vec<Vec<Queue>>,
+    lps: Vec<BTreeMap<u32, Queue>>,
+    /// By LP, which of its queues come first.
+    heads: Vec<Heads>,
     /// By LP.
     ceilings: Vec<Ceiling>,
     /// By LP, since when somebody there may be late.
@@ -182,7 +184,8 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn new(topology: &Topology, slice: Nanos) -> Queues {
         Queues {
-            lps: vec![Vec::new(); topology.lps() as usize],
+            lps: vec![BTreeMap::new(); topology.lps() as usize],
+            heads: vec![Heads::default(); topology.lps() as usize],
             ceilings: vec![Ceiling::NOBODY; topology.lps() as usize],
             late: vec![Late::NEVER; topology.lps() as usize],
             slice: i64::try_from(slice.0).unwrap_or(i64::MAX),
@@ -194,8 +197,24 @@ impl Queues {
     }
 
     /// What waits at an LP, by class.
-    pub(super) fn at(&self, lp: LpId) -> &[Queue] {
-        &self.lps[lp.index()]
+    pub(super) fn at(&self, lp: LpId) -> impl Iterator<Item = (u32, &Queue)> {
+        self.lps[lp.index()]
+            .iter()
+            .map(|(&class, queue)| (class, queue))
+    }
+
+    /// At how many queues of an LP one has to look.
+    pub(super) fn count(&self, lp: LpId) -> usize {
+        self.lps[lp.index()].len()
+    }
+
+    /// The most behind of a class at an LP.
+    pub(super) fn first(&self, lp: LpId, class: u32) -> Option<(Fixed, VpId)> {
+        self.lps[lp.index()].get(&class)?.first()
+    }
+
+    pub(super) fn heads(&mut self, lp: LpId) -> &mut Heads {
+        &mut self.heads[lp.index()]
     }
 
     pub(super) fn ceiling(&self, lp: LpId) -> Ceiling {
@@ -262,30 +281,30 @@ impl Queues {
         let late = Late::of(&ceiling, self.slice);
         node.0 += 1;
         node.1 = node.1.or(late);
-        let at = &mut self.lps[lp.index()];
         self.ceilings[lp.index()].raise(ceiling);
         self.late[lp.index()] = self.late[lp.index()].or(late);
-        let index = match at.binary_search_by_key(&class, |queue| queue.class) {
-            Ok(index) => index,
-            Err(index) => {
-                let waiting = BTreeSet::new();
-                at.insert(index, Queue { class, waiting });
-                index
-            }
-        };
-        at[index].waiting.insert((balance, vp));
+        let queue = self.lps[lp.index()].entry(class).or_default();
+        let before = queue.first();
+        queue.waiting.insert((balance, vp));
+        if queue.first() != before {
+            self.heads[lp.index()].change(class);
+        }
     }
 
     pub(super) fn remove(&mut self, lp: LpId, class: u32, balance: Fixed, vp: VpId) {
         let at = &mut self.lps[lp.index()];
-        let Ok(index) = at.binary_search_by_key(&class, |queue| queue.class) else {
+        let Some(queue) = at.get_mut(&class) else {
             return;
         };
-        if at[index].waiting.remove(&(balance, vp)) {
+        let before = queue.first();
+        if queue.waiting.remove(&(balance, vp)) {
             self.nodes[self.node_of[lp.index()] as usize].0 -= 1;
         }
-        if at.len() > KEPT && at[index].waiting.is_empty() {
-            at.remove(index);
+        if queue.first() != before {
+            self.heads[lp.index()].change(class);
+        }
+        if queue.waiting.is_empty() && at.len() > KEPT {
+            at.remove(&class);
         }
     }
 }

@@ -87,6 +87,7 @@ fn share(
 impl Classes {
     /// New rates for everybody, from now on.
     pub(super) fn solve(&mut self) {
+        self.solves += 1;
         for class in 0..self.all.len() as u32 {
             let fluid = self.fluid(class);
             self.all[class as usize].fluid = fluid;
