@@ -192,7 +192,8 @@ impl Classes {
 
     /// What it would have received a while later, if nothing is lost meanwhile.
     pub(super) fn fluid_after(&self, class: u32, span: Nanos) -> Fixed {
-        self.fluid_at(class, self.tau(class) + fixed(span))
+        let component = &self.components[self.component(class) as usize];
+        self.fluid_at(class, component.tau_after(fixed(span)))
     }
 
     fn tau(&self, class: u32) -> Fixed {

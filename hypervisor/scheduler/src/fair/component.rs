@@ -6,6 +6,11 @@ use crate::rates::{ONE, RATE_BITS, Rate};
 /// What is still owed to rounding before it is paid out: a microsecond.
 const ROUNDING: Fixed = 1_000 << RATE_BITS;
 
+/// What a rate gives in `span`.
+fn of_span(span: Fixed, rate: u64) -> Fixed {
+    span.saturating_mul(Fixed::from(rate)) >> RATE_BITS
+}
+
 /// All VPs but where affinities divide them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Component {
@@ -31,15 +36,24 @@ pub(super) struct Component {
 
 impl Component {
     pub(super) fn advance(&mut self, span: Fixed) {
-        self.tau += span;
-        let of_span = |rate: u64| span.saturating_mul(Fixed::from(rate)) >> RATE_BITS;
-        self.borne = (self.borne - of_span(self.surplus + self.expected)).max(0);
-        self.owed += of_span(self.capacity - self.total);
-        if self.owed >= ROUNDING {
-            // In whole parts, so that it makes no difference how often one looks.
-            let paid = self.owed - self.owed % ROUNDING;
-            self.owed -= paid;
-            self.shrink(-paid);
+        let made_up = of_span(span, self.surplus + self.expected);
+        self.borne = (self.borne - made_up).max(0);
+        (self.tau, self.owed) = self.after(span);
+    }
+
+    /// τ, and what is owed to rounding, `span` later, if nothing is lost meanwhile.
+    fn after(&self, span: Fixed) -> (Fixed, Fixed) {
+        let owed = self.owed + of_span(span, self.capacity - self.total);
+        // In whole parts, so that it makes no difference how often one looks.
+        let paid = owed - owed % ROUNDING;
+        (self.tau + span + self.stretch(paid), owed - paid)
+    }
+
+    /// τ, `span` later, if nothing is lost meanwhile.
+    pub(super) fn tau_after(&self, span: Fixed) -> Fixed {
+        match span {
+            0 => self.tau,
+            _ => self.after(span).0,
         }
     }
 
@@ -55,8 +69,14 @@ impl Component {
 
     /// Takes `amount` of CPU time off the fluid ideal, from everyone in proportion to what it rises by.
     pub(super) fn shrink(&mut self, amount: Fixed) {
-        if self.total > 0 {
-            self.tau -= amount * Fixed::from(ONE) / Fixed::from(self.total);
+        self.tau -= self.stretch(amount);
+    }
+
+    /// So much of τ gives `amount` of CPU time to all together.
+    fn stretch(&self, amount: Fixed) -> Fixed {
+        match self.total {
+            0 => 0,
+            total => amount * Fixed::from(ONE) / Fixed::from(total),
         }
     }
 }

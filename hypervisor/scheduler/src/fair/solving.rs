@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 struct Member<'a> {
     class: &'a mut Class,
     claim: &'a Claim,
+    /// What an LP leaves to it, on average of those that it may use.
+    ceiling: Rate,
     rate: Rate,
 }
 
@@ -23,26 +25,28 @@ impl Member<'_> {
         self.rate == self.claim.upper
     }
 
+    /// It is due all of an LP.
+    fn is_whole(&self) -> bool {
+        self.at_upper() && self.claim.upper == self.ceiling
+    }
+
     /// It gets something beyond its reserve, and can use more.
     fn is_by_weight(&self) -> bool {
         !self.at_upper() && self.rate > self.claim.reserve
     }
 }
 
-/// Gives the members of a component of so many LPs, each with `ceiling` to give, their rates, and
+/// Gives the members of a component of so many LPs their rates, and
 /// says who bears what is lost: one that is due all of an LP what an LP loses, on average; the rest
 /// falls on those that get something beyond their reserves and can use more, in proportion to that. Reserves and
 /// caps are of wall time, and lose nothing while there is anything else.
-fn share(
-    component: &mut Component,
-    capacity: u64,
-    (lps, ceiling): (u64, Rate),
-    members: Vec<Member<'_>>,
-) {
-    let is_whole = |member: &Member<'_>| member.at_upper() && member.claim.upper == ceiling;
+fn share(component: &mut Component, capacity: u64, lps: u64, members: Vec<Member<'_>>) {
     let each = ONE / lps.max(1);
     let sum = |of: &dyn Fn(&Member<'_>) -> u64| -> u64 { members.iter().map(of).sum() };
-    let whole = sum(&|member| if is_whole(member) { member.count() } else { 0 });
+    let whole = sum(&|member| match member.is_whole() {
+        true => member.count(),
+        false => 0,
+    });
     let received = sum(&|member| member.count() * member.rate);
     component.surplus = sum(&|member| match member.is_by_weight() {
         true => member.count() * (member.rate - member.claim.reserve),
@@ -54,7 +58,7 @@ fn share(
     };
     let mut total = 0;
     for member in members {
-        let (count, whole) = (member.count(), is_whole(&member));
+        let (count, whole) = (member.count(), member.is_whole());
         let bears = if component.surplus == 0 && !component.saturated {
             part(ONE, member.rate, received)
         } else if whole {
@@ -129,14 +133,14 @@ impl Classes {
         let members = self.all.iter_mut().zip(&self.claims).zip(&self.rates);
         let members = members.map(|((class, claim), &rate)| {
             class.component = 0;
-            Member { class, claim, rate }
+            Member {
+                class,
+                claim,
+                ceiling,
+                rate,
+            }
         });
-        share(
-            component,
-            self.last.capacity,
-            (lps, ceiling),
-            members.collect(),
-        );
+        share(component, self.last.capacity, lps, members.collect());
     }
 
     fn solve_by_places(&mut self) {
@@ -159,22 +163,32 @@ impl Classes {
                 .filter(|&class| group_of(&self.all[class]).is_ok_and(|g| groups.contains(&g)))
                 .collect()
         };
-        let claims_of = |groups: &[usize], ceiling: Rate| -> (Vec<usize>, Vec<Claim>) {
+        // Of these, what an LP leaves to each, on average of those of `kinds` that it may use, and its claim.
+        let claims_of = |groups: &[usize], kinds: &[usize]| {
             let classes = in_groups(groups);
-            let claim = |&class: &usize| Classes::claim(&self.all[class], ceiling);
-            let claims = classes.iter().map(claim).collect();
-            (classes, claims)
-        };
-        // What some LPs have to give, and each of them on average.
-        let room = |kinds: &[usize]| {
-            let whole = places.capacity(kinds);
-            (whole, whole / u64::from(places.count(kinds)).max(1))
+            let ceiling = |&class: &usize| {
+                let usable = |&kind: &usize| match group_of(&self.all[class]) {
+                    Ok(group) => places.allowed[group][kind],
+                    Err(_) => false,
+                };
+                let usable: Vec<usize> = kinds.iter().copied().filter(usable).collect();
+                places.capacity(&usable) / u64::from(places.count(&usable)).max(1)
+            };
+            let ceilings: Vec<Rate> = classes.iter().map(ceiling).collect();
+            let claim = |(&class, &ceiling)| Classes::claim(&self.all[class], ceiling);
+            let claims: Vec<Claim> = classes.iter().zip(&ceilings).map(claim).collect();
+            (classes, ceilings, claims)
         };
         let found = places.bottlenecks(|groups, kinds| {
-            let (whole, ceiling) = room(kinds);
-            let (classes, claims) = claims_of(groups, ceiling);
+            let (classes, _, claims) = claims_of(groups, kinds);
             let mut rates = Vec::new();
-            solve(whole, &claims, model, Solved::default(), &mut rates);
+            solve(
+                places.capacity(kinds),
+                &claims,
+                model,
+                Solved::default(),
+                &mut rates,
+            );
             let mut wanted = vec![0; groups.len()];
             for ((class, claim), rate) in classes.iter().zip(&claims).zip(&rates) {
                 let group = group_of(&self.all[*class]);
@@ -193,17 +207,16 @@ impl Classes {
                     component_of[lp.index()] = index as u32;
                 }
             }
-            let (whole, ceiling) = room(&bottleneck.kinds);
+            let whole = places.capacity(&bottleneck.kinds);
             let lps = u64::from(places.count(&bottleneck.kinds));
-            let (classes, claims) = claims_of(&bottleneck.groups, ceiling);
-            parts.push((classes, claims, whole, (lps, ceiling)));
+            parts.push((claims_of(&bottleneck.groups, &bottleneck.kinds), whole, lps));
         }
         for class in &mut self.all {
             (class.component, class.rate, class.rise, class.bears) = (0, 0, 0, 0);
             (class.at_upper, class.whole) = (false, false);
         }
         let before = std::mem::take(&mut self.components);
-        for (index, (classes, claims, whole, (lps, ceiling))) in parts.into_iter().enumerate() {
+        for (index, ((classes, ceilings, claims), whole, lps)) in parts.into_iter().enumerate() {
             let mut rates = Vec::new();
             let solved = solve(whole, &claims, model, Solved::default(), &mut rates);
             let mut component = Component::default();
@@ -220,19 +233,14 @@ impl Classes {
                 .filter_map(|(class, entry)| {
                     let at = *of_class.get(&class)?;
                     entry.component = index as u32;
-                    let (claim, rate) = (&claims[at], rates[at]);
                     Some(Member {
                         class: entry,
-                        claim,
-                        rate,
+                        claim: &claims[at],
+                        ceiling: ceilings[at],
+                        rate: rates[at],
                     })
                 });
-            share(
-                &mut component,
-                solved.capacity,
-                (lps, ceiling),
-                members.collect(),
-            );
+            share(&mut component, solved.capacity, lps, members.collect());
             self.components.push(component);
         }
         if component_of == self.component_of {

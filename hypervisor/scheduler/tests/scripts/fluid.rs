@@ -133,7 +133,11 @@ pub(crate) fn share(lps: f64, claims: &[Claim], model: ReserveModel) -> Shares {
         slope += change;
     }
     let at_upper = |claim: &Claim| {
-        let beyond = claim.unbounded(level, model) - claim.upper;
+        // Where its reserve is all that it can use it has that at any level.
+        let beyond = match claim.reserve < claim.upper {
+            true => claim.unbounded(level, model) - claim.upper,
+            false => 1.0,
+        };
         (beyond.abs() > 1e-6).then_some(beyond > 0.0)
     };
     Shares {
@@ -564,6 +568,8 @@ impl Fluid {
         if self.undecided {
             return Ok(());
         }
+        // What is cut off is everybody's, and makes their time the longer.
+        let passed = now.since(self.now).0 as f64 * (1.0 + self.cut_off / self.total.max(1e-12));
         for (vp, entry) in scheduler.machine().vps() {
             let running = match entry.state {
                 VpState::Running { since, .. } => now.since(since).0 as f64,
@@ -571,7 +577,7 @@ impl Fluid {
             };
             let account = &self.accounts[vp.index()];
             let fluid = match account.joined {
-                true => self.bearing[account.guest].rise * now.since(self.now).0 as f64,
+                true => self.bearing[account.guest].rise * passed,
                 false => 0.0,
             };
             let expected = account.lag + fluid - running;
