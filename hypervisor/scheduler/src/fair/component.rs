@@ -26,6 +26,8 @@ pub(super) struct Component {
     pub(super) saturated: bool,
     /// What its LPs lost so far, as far as classes bear it each in its own measure.
     pub(super) lost: Fixed,
+    /// What part of a loss falls on classes, each in its own measure; the rest is everybody's.
+    pub(super) borne_by_classes: Rate,
     /// How much of its LPs' time is expected to be lost: the rates are what remains.
     pub(super) expected: Rate,
     /// What its VPs get beyond their reserves.
@@ -64,7 +66,7 @@ impl Component {
         let borne = amount.min((most - self.borne).max(0));
         self.lost += borne;
         self.borne = self.borne.saturating_add(borne);
-        self.shrink(amount - borne);
+        self.shrink(amount - of_span(borne, self.borne_by_classes));
     }
 
     /// Takes `amount` of CPU time off the fluid ideal, from everyone in proportion to what it rises by.

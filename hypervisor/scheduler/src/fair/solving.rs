@@ -30,16 +30,80 @@ impl Member<'_> {
         self.at_upper() && self.claim.upper == self.ceiling
     }
 
+    fn surplus(&self) -> Rate {
+        self.rate.saturating_sub(self.claim.reserve)
+    }
+
     /// It gets something beyond its reserve, and can use more.
     fn is_by_weight(&self) -> bool {
-        !self.at_upper() && self.rate > self.claim.reserve
+        !self.at_upper() && self.surplus() > 0
+    }
+}
+
+/// So much of `amount` as `of` is of `all`.
+fn part(of: u64, amount: u64, all: u64) -> u64 {
+    (u128::from(of) * u128::from(amount) / u128::from(all.max(1))) as u64
+}
+
+/// What each part of a surplus bears of what is lost.
+#[derive(Clone, Copy, Debug)]
+struct BySurplus {
+    bears: u64,
+    surplus: u64,
+    /// What LPs are expected to lose.
+    expected: Rate,
+}
+
+impl BySurplus {
+    /// So that `bears` is divided, as far as it can be: lags rise by no more than time, so that nobody bears more
+    /// than what it would lose of an LP.
+    fn divide(bears: u64, expected: Rate, surplus: u64, members: &[Member<'_>]) -> BySurplus {
+        let mut found = BySurplus {
+            bears,
+            surplus,
+            expected,
+        };
+        loop {
+            let mut left = BySurplus {
+                bears,
+                surplus,
+                expected,
+            };
+            for member in members.iter().filter(|member| member.is_by_weight()) {
+                if found.limit(member) < found.unlimited(member) {
+                    let limit = member.count() * found.limit(member);
+                    left.bears = left.bears.saturating_sub(limit);
+                    left.surplus -= member.count() * member.surplus();
+                }
+            }
+            // Ever more of them are at their limits, and then no more.
+            if left.surplus >= found.surplus {
+                return found;
+            }
+            found = left;
+        }
+    }
+
+    fn unlimited(&self, member: &Member<'_>) -> u64 {
+        part(member.surplus(), self.bears, self.surplus)
+    }
+
+    fn limit(&self, member: &Member<'_>) -> u64 {
+        match self.expected {
+            0 => u64::MAX,
+            expected => part(ONE.saturating_sub(member.rate), ONE, expected),
+        }
+    }
+
+    fn of(&self, member: &Member<'_>) -> u64 {
+        self.unlimited(member).min(self.limit(member))
     }
 }
 
 /// Gives the members of a component of so many LPs their rates, and
 /// says who bears what is lost: one that is due all of an LP what an LP loses, on average; the rest
-/// falls on those that get something beyond their reserves and can use more, in proportion to that. Reserves and
-/// caps are of wall time, and lose nothing while there is anything else.
+/// falls on those that get something beyond their reserves and can use more, in proportion to that, and what these
+/// cannot bear on all. Reserves and caps are of wall time, and lose nothing while there is anything else.
 fn share(component: &mut Component, capacity: u64, lps: u64, members: Vec<Member<'_>>) {
     let each = ONE / lps.max(1);
     let sum = |of: &dyn Fn(&Member<'_>) -> u64| -> u64 { members.iter().map(of).sum() };
@@ -49,14 +113,12 @@ fn share(component: &mut Component, capacity: u64, lps: u64, members: Vec<Member
     });
     let received = sum(&|member| member.count() * member.rate);
     component.surplus = sum(&|member| match member.is_by_weight() {
-        true => member.count() * (member.rate - member.claim.reserve),
+        true => member.count() * member.surplus(),
         false => 0,
     });
     let by_weight = ONE.saturating_sub(each * whole);
-    let part = |of: u64, amount: u64, all: u64| {
-        (u128::from(of) * u128::from(amount) / u128::from(all.max(1))) as u64
-    };
-    let mut total = 0;
+    let by_surplus = BySurplus::divide(by_weight, component.expected, component.surplus, &members);
+    let (mut total, mut borne) = (0, 0);
     for member in members {
         let (count, whole) = (member.count(), member.is_whole());
         let bears = if component.surplus == 0 && !component.saturated {
@@ -64,11 +126,7 @@ fn share(component: &mut Component, capacity: u64, lps: u64, members: Vec<Member
         } else if whole {
             each
         } else if member.is_by_weight() {
-            part(
-                by_weight,
-                member.rate - member.claim.reserve,
-                component.surplus,
-            )
+            by_surplus.of(&member)
         } else {
             0
         };
@@ -76,15 +134,16 @@ fn share(component: &mut Component, capacity: u64, lps: u64, members: Vec<Member
         let Member { class, rate, .. } = member;
         class.rate = rate;
         class.bears = bears;
-        // Lags rise by no more than time: what is cut off here is given to all, as what rounding keeps back.
         class.rise = (rate + part(bears, component.expected, ONE)).min(ONE);
         (class.at_upper, class.whole) = (at_upper, whole);
         total += class.rise * count;
+        borne += bears * count;
     }
     component.total = total;
-    component.capacity = match component.saturated {
-        true => total,
-        false => capacity + component.expected,
+    (component.capacity, component.borne_by_classes) = match component.saturated {
+        // What nobody bears is nobody's.
+        true => (total, ONE),
+        false => (capacity + component.expected, borne.min(ONE)),
     };
 }
 

@@ -173,8 +173,8 @@ pub(crate) struct Fluid {
     bearing: Vec<Bearing>,
     /// Σ of what lags rise by.
     total: f64,
-    /// What no lag rises by, since none rises faster than time: it is everybody's.
-    cut_off: f64,
+    /// What nobody bears of losses, since no lag rises faster than time: it is everybody's.
+    unborne: f64,
     /// The part of its time that each LP is expected to lose.
     expected: Vec<f64>,
     /// What is got beyond reserves, and what was borne and not received since.
@@ -200,7 +200,7 @@ impl Fluid {
             shares: Shares::default(),
             bearing: Vec::new(),
             total: 0.0,
-            cut_off: 0.0,
+            unborne: 0.0,
             expected: vec![0.0; config.topology.lps() as usize],
             surplus: 0.0,
             borne: 0.0,
@@ -225,7 +225,7 @@ impl Fluid {
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
             account.lag += self.bearing[account.guest].rise * span;
         }
-        self.shrink(-self.cut_off * span);
+        self.shrink(-self.unborne * self.expected_in_all() * span);
         let made_up = (self.surplus + self.expected_in_all()) * span;
         self.borne = (self.borne - made_up).max(0.0);
     }
@@ -370,24 +370,43 @@ impl Fluid {
             false => 0.0,
         });
         let lost = self.expected_in_all();
-        let mut cut_off = 0.0;
+        // As much as each can bear, the most burdened first.
+        let most = |guest: usize| (1.0 - shares.rates[guest]).max(0.0) / lost.max(1e-12);
+        let surplus = |guest: usize| shares.rates[guest] - claims[guest].reserve;
+        let mut burdened: Vec<usize> = (0..claims.len())
+            .filter(|&guest| claims[guest].count > 0.0 && by_weight(guest) && !is_whole(guest))
+            .collect();
+        let level = |guest: usize| most(guest) / surplus(guest);
+        burdened.sort_by(|&a, &b| level(a).total_cmp(&level(b)));
+        let mut by_surplus = vec![0.0; claims.len()];
+        let (mut left, mut of) = ((1.0 - whole / lps).max(0.0), self.surplus);
+        for guest in burdened {
+            by_surplus[guest] = most(guest).min(left * surplus(guest) / of.max(1e-12));
+            left -= by_surplus[guest] * claims[guest].count;
+            of -= surplus(guest) * claims[guest].count;
+        }
         let bearing = each().map(|(guest, claim)| {
             let part = if self.surplus == 0.0 && !shares.saturated {
                 shares.rates[guest] / received.max(1e-12)
             } else if is_whole(guest) {
                 1.0 / lps
-            } else if by_weight(guest) {
-                (1.0 - whole / lps).max(0.0) * (shares.rates[guest] - claim.reserve) / self.surplus
             } else {
-                0.0
+                by_surplus[guest]
             };
-            let full = shares.rates[guest] + part * lost;
-            cut_off += (full - 1.0).max(0.0) * claim.count;
-            let rise = full.min(1.0);
-            Bearing { rise, part }
+            (
+                Bearing {
+                    rise: shares.rates[guest] + part * lost,
+                    part,
+                },
+                part * claim.count,
+            )
         });
-        let bearing = bearing.collect();
-        (self.bearing, self.cut_off) = (bearing, cut_off);
+        let (bearing, parts): (Vec<Bearing>, Vec<f64>) = bearing.unzip();
+        self.unborne = match shares.saturated {
+            true => 0.0,
+            false => (1.0 - parts.iter().sum::<f64>()).max(0.0),
+        };
+        self.bearing = bearing;
         self.total = each()
             .map(|(guest, claim)| self.bearing[guest].rise * claim.count)
             .sum();
@@ -527,7 +546,7 @@ impl Fluid {
         for account in self.accounts.iter_mut().filter(|account| account.joined) {
             account.lag -= borne * self.bearing[account.guest].part;
         }
-        self.shrink(span.0 as f64 - borne);
+        self.shrink(span.0 as f64 - borne * (1.0 - self.unborne));
         let lps = 0..self.expected.len() as u32;
         let expected: Vec<f64> = lps.map(|lp| scheduler.expected_loss(LpId(lp))).collect();
         if expected != self.expected {
@@ -568,8 +587,9 @@ impl Fluid {
         if self.undecided {
             return Ok(());
         }
-        // What is cut off is everybody's, and makes their time the longer.
-        let passed = now.since(self.now).0 as f64 * (1.0 + self.cut_off / self.total.max(1e-12));
+        // What nobody bears is everybody's, and makes their time the longer.
+        let unborne = self.unborne * self.expected_in_all() / self.total.max(1e-12);
+        let passed = now.since(self.now).0 as f64 * (1.0 + unborne);
         for (vp, entry) in scheduler.machine().vps() {
             let running = match entry.state {
                 VpState::Running { since, .. } => now.since(since).0 as f64,
