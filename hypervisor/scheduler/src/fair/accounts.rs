@@ -26,7 +26,7 @@ pub(super) struct Account {
     pub(super) request: Fixed,
     /// Its last dispatch ended because it was spinning.
     pub(super) spinning: bool,
-    /// When it began to run it was ahead: nobody that was behind wanted the LP.
+    /// When it began to run it was ahead, and its cap was what it was due, or nobody else waited.
     pub(super) ahead: bool,
     /// Where it runs, or ran last, and what had been lost when it came there.
     pub(super) came: Mark,

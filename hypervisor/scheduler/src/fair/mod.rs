@@ -299,10 +299,12 @@ impl Policy for Fair {
         if account.came.lp() != lp {
             account.came = self.losses.mark(lp);
         }
-        account.ahead = self.classes.fluid(account.class) < account.balance;
         if let Some(lp) = account.queued.take() {
             self.queues.remove(lp, account.class, account.balance, vp);
         }
+        let (at_upper, _) = self.classes.limits(account.class);
+        let ahead = self.classes.fluid(account.class) < account.balance;
+        account.ahead = ahead && (at_upper || self.queues.are_empty());
     }
 
     fn charge(&mut self, now: Nanos, vp: VpId, ran: Nanos, machine: &Machine) {
@@ -316,7 +318,7 @@ impl Policy for Fair {
             account.request = slice;
         }
         let lag = self.classes.fluid(account.class) - account.balance;
-        // What a cap saved up while others ran may be spent while they sleep. The
+        // What a cap saved up while others ran may be spent while they sleep, or once that cap is what the VP is due. The
         // ideal knows no such savings: without this the account would sink for
         // ever, and the VP starve once somebody comes.
         let spent = account.ahead && machine.vp(vp).bucket.is_some() && lag < -bucket;

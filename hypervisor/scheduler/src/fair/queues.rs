@@ -231,6 +231,11 @@ impl Queues {
         self.node_of[lp.index()]
     }
 
+    /// Whether nobody waits anywhere.
+    pub(super) fn are_empty(&self) -> bool {
+        self.nodes.iter().all(|(waiting, _)| *waiting == 0)
+    }
+
     /// How many wait on a node.
     pub(super) fn on_node(&self, node: u32) -> u32 {
         self.nodes[node as usize].0

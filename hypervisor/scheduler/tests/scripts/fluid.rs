@@ -25,7 +25,8 @@ struct Account {
     joined: bool,
     lingering: bool,
     spinning: bool,
-    /// When it was picked; `None` where that hangs on rounding.
+    /// When it was picked it was ahead, and had all that it can use, or nobody else waited; `None` where that hangs
+    /// on rounding.
     ahead: Option<bool>,
     /// Owed in ns, a dispatch in progress left out.
     lag: f64,
@@ -575,10 +576,18 @@ impl Fluid {
     pub(crate) fn picked(&mut self, now: Nanos, vp: Option<VpId>, scheduler: &Scheduler) {
         self.catch_up(now, scheduler);
         let tolerance = self.tolerance();
+        let mut states = scheduler.machine().vps().map(|(_, entry)| entry.state);
+        let others_wait = states.any(|state| matches!(state, VpState::Ready { .. }));
         if let Some(vp) = vp {
             let account = &mut self.accounts[vp.index()];
             account.spinning = false;
-            account.ahead = (account.lag.abs() > tolerance).then_some(account.lag < 0.0);
+            let ahead = (account.lag.abs() > tolerance).then_some(account.lag < 0.0);
+            account.ahead = match self.shares.at_upper[account.guest] {
+                _ if !others_wait => ahead,
+                Some(false) => Some(false),
+                Some(true) => ahead,
+                None => ahead.filter(|ahead| !ahead),
+            };
         }
     }
 
