@@ -23,6 +23,7 @@ use crate::caps::DEPTH as CAP_DEPTH;
 use crate::machine::{Config, Machine, VpState};
 use crate::policy::{Leave, Policy};
 use crate::rates::{ONE, RATE_BITS};
+use crate::topology::Topology;
 use crate::units::{LpId, Nanos, VpId};
 use accounts::Account;
 use classes::Classes;
@@ -50,11 +51,22 @@ fn whole(lag: Fixed) -> i64 {
     (lag >> RATE_BITS).clamp(Fixed::from(i64::MIN), Fixed::from(i64::MAX)) as i64
 }
 
+/// So many slices of lag a sleeper keeps at the most: as many as it may have to be behind before an LP takes it, so
+/// that short sleepers are not kept waiting for a margin that they never reach.
+fn kept(topology: &Topology) -> Fixed {
+    match topology.nodes() {
+        1 => 1,
+        _ => 1 + pick::NODE_MARGIN,
+    }
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Fair {
     /// The length of a request in the sense of EEVDF, and the lag beyond which a waiting VP is rescued.
     slice: Fixed,
+    /// The most lag that a sleeper keeps.
+    kept: Fixed,
     now: Nanos,
     classes: Classes,
     accounts: Vec<Account>,
@@ -81,6 +93,7 @@ impl Fair {
     pub(crate) fn new(config: &Config) -> Fair {
         Fair {
             slice: fixed(config.slice),
+            kept: fixed(config.slice) * kept(&config.topology),
             now: Nanos::ZERO,
             classes: Classes::new(config),
             accounts: Vec::new(),
@@ -210,9 +223,9 @@ impl Policy for Fair {
             return;
         }
         self.stop_lingering(vp);
-        // A sleeper keeps what it is owed, up to a slice; a leaver keeps nothing.
+        // A sleeper keeps what it is owed, up to a limit; a leaver keeps nothing.
         let kept = match how {
-            Leave::Sleeps => lag.min(self.slice),
+            Leave::Sleeps => lag.min(self.kept),
             Leave::Stops => 0,
         };
         let account = &mut self.accounts[vp.index()];

@@ -11,7 +11,7 @@ use std::cmp::{Ordering, Reverse};
 /// How far behind a VP must be, in slices, before another NUMA node takes it
 /// over. On its own node it need only be behind at all. The price of staying:
 /// this much lag between nodes.
-const NODE_MARGIN: Fixed = 4;
+pub(super) const NODE_MARGIN: Fixed = 4;
 
 /// The component whose VPs are looked at; all of them where there is one only.
 pub(super) type Among = Option<u32>;

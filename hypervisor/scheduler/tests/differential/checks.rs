@@ -17,6 +17,8 @@
 //!   fluid, since nobody else could have used it.
 //! * LPs lose time unequally. One that is due all of an LP gets what its own has to give, or, moved about and
 //!   given way to, what all have on average: what lies between is right.
+//! * Losses are made up for, within 128 slices: what lies between rates by the losses of the moment and rates by those of
+//!   that time is right.
 //! * A VP whose next sleep depends on when its last piece was done, held
 //!   against the fluid's own sleeps ([`Source::Own`]): per piece, the wait that
 //!   the reserve bound allows, q/x + q + j at its rate x. A periodic VP loses
@@ -147,8 +149,12 @@ pub(crate) fn judge(mix: &Mix) -> Result<Report, String> {
     let saves = mix.has_capped_sleepers();
     let credited = saves.then(|| run(Source::Real, CREDIT));
     let loses = mix.overhead > 0 || !mix.stalls.is_empty();
-    let evened = loses.then(|| fluid::run(mix, &log, Source::Real, 0.0, OneLp::Mean));
-    let outcomes = iter::once(&real).chain(&credited).chain(&evened);
+    let lossy = |one_lp| loses.then(|| fluid::run(mix, &log, Source::Real, 0.0, one_lp));
+    let (evened, remembered) = (lossy(OneLp::Mean), lossy(OneLp::Remembered));
+    let outcomes = iter::once(&real)
+        .chain(&credited)
+        .chain(&evened)
+        .chain(&remembered);
     let outcomes: Vec<&Outcome> = outcomes.collect();
     let mut findings = held.shares(&outcomes, Check::Share);
     if mix.has_closed() {

@@ -32,6 +32,8 @@ pub(crate) enum OneLp {
     Own,
     /// What the LPs that it may use have to give, on average.
     Mean,
+    /// The same, of the time for which losses are made up for.
+    Remembered,
 }
 
 #[derive(Clone, Debug)]

@@ -485,7 +485,12 @@ impl Fluid {
             self.accounts[vp.index()].lingering = true;
             return;
         }
-        self.leave(vp, lag.min(self.slice));
+        // As far behind as it may have to be before another node takes it.
+        let slices = match scheduler.machine().config().topology.nodes() {
+            1 => 1.0,
+            _ => 5.0,
+        };
+        self.leave(vp, lag.min(slices * self.slice));
     }
 
     pub(crate) fn stop(&mut self, now: Nanos, vp: VpId, scheduler: &Scheduler) {

@@ -4,6 +4,9 @@ use super::super::formula::{Claim, rates};
 use super::{Fluid, OneLp, Source};
 use apportion_scheduler::WeightScope;
 
+/// So many slices back losses are made up for, as the project says.
+const MADE_UP: f64 = 128.0;
+
 impl Fluid<'_> {
     pub(super) fn solve(&mut self) {
         if self.source == Source::Reserved {
@@ -14,6 +17,7 @@ impl Fluid<'_> {
         }
         let delivered: Vec<f64> = (0..self.mix.lps as usize)
             .map(|lp| match self.online >> lp & 1 {
+                1 if self.one_lp == OneLp::Remembered => self.remembered(lp),
                 1 => self.log.delivered(self.piece, lp),
                 _ => 0.0,
             })
@@ -36,7 +40,7 @@ impl Fluid<'_> {
                 let mean = total / f64::from(lps.count_ones()).max(1.0);
                 let one = match self.one_lp {
                     OneLp::Own => self.log.ceiling(self.piece, vp).unwrap_or(mean),
-                    OneLp::Mean => mean,
+                    OneLp::Mean | OneLp::Remembered => mean,
                 };
                 let split = match self.mix.scope {
                     WeightScope::Vp => 1.0,
@@ -67,6 +71,18 @@ impl Fluid<'_> {
         for (was, is) in self.was_at_cap.iter_mut().zip(at_cap) {
             *was &= is;
         }
+    }
+
+    /// What an LP gave on average, in this piece of the run and in those before it for which losses are made up.
+    fn remembered(&self, lp: usize) -> f64 {
+        let length = self.log.borders[0] / self.mix.slice as f64;
+        let before = (MADE_UP / length).ceil() as usize;
+        let pieces = self.piece.saturating_sub(before)..=self.piece;
+        let count = pieces.clone().count() as f64;
+        pieces
+            .map(|piece| self.log.delivered(piece, lp))
+            .sum::<f64>()
+            / count
     }
 
     pub(super) fn note(&mut self) {
