@@ -5,7 +5,7 @@ mod demand;
 mod driver;
 mod fluid;
 mod formula;
-mod generate;
+pub(crate) mod generate;
 mod idle;
 pub(crate) mod known;
 mod log;
