@@ -139,7 +139,7 @@ impl Fair {
         best
     }
 
-    /// Who is first of a class, if it competes for the LP.
+    /// The first VP of a class, if the class competes for the LP.
     fn head(&self, lp: LpId, class: u32) -> Option<Candidate> {
         let competes = self.classes.component(class) == self.classes.component_of(lp);
         let (balance, vp) = self.queues.first(lp, class).filter(|_| competes)?;

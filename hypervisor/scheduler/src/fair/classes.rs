@@ -4,10 +4,11 @@ use super::component::Component;
 use super::heads::Line;
 use super::losses::{LossRates, REMEMBERED};
 use super::queues::Ceiling;
+use super::solving::part;
 use super::{Fixed, fixed};
 use crate::controls::{Controls, ReserveModel, WeightScope};
 use crate::machine::{Config, Guest, Machine};
-use crate::rates::{Claim, RATE_BITS, Rate, Solved};
+use crate::rates::{Claim, ONE, RATE_BITS, Rate, Solved};
 use crate::topology::LpSet;
 use crate::units::{GuestId, LpId, Nanos, VpId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,12 +224,12 @@ impl Classes {
     pub(super) fn line(&self, class: u32, lag: Fixed) -> Line {
         let class = &self.all[class as usize];
         let expected = self.components[class.component as usize].expected;
-        let of_losses = (u128::from(class.bears) * u128::from(expected)) >> RATE_BITS;
+        let of_losses = part(class.bears, expected, ONE);
         Line {
             lag,
             rate: Fixed::from(class.rate),
             bears: Fixed::from(class.bears),
-            apart: class.whole || u128::from(class.rise) != u128::from(class.rate) + of_losses,
+            apart: class.whole || class.rise != class.rate + of_losses,
         }
     }
 

@@ -6,7 +6,7 @@
 //! which Δτ its lag is zero, and at which its virtual deadline comes, both for y = 0. Heads
 //! stand in order of the former while they are ahead, and of the latter once they are behind (two
 //! queues, as in EEVDF). Losses shift each head by its own β·y, of which only the bounds are known:
-//! whoever looks walks on from the first until none that follows can be better, and
+//! a pick walks on from the first until none that follows can be better, and
 //! compares exactly.
 //!
 //! Reference: Stoica, Abdel-Wahab: Earliest Eligible Virtual Deadline First, ODU TR-95-22, 1995.
@@ -209,7 +209,7 @@ impl Heads {
         self.behind.iter().map(until)
     }
 
-    /// So many heads were walked past in vain.
+    /// A walk passed so many heads in vain.
     pub(super) fn passed_by(&mut self, heads: usize) {
         if heads > IN_VAIN + self.place_of.len() / IN_VAIN {
             self.in_order = false;

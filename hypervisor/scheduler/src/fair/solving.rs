@@ -41,7 +41,7 @@ impl Member<'_> {
 }
 
 /// So much of `amount` as `of` is of `all`.
-fn part(of: u64, amount: u64, all: u64) -> u64 {
+pub(super) fn part(of: u64, amount: u64, all: u64) -> u64 {
     (u128::from(of) * u128::from(amount) / u128::from(all.max(1))) as u64
 }
 
